@@ -1,0 +1,229 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/gatekeeper-oidc/gatekeeper/internal/meter"
+	"github.com/gatekeeper-oidc/gatekeeper/templates"
+)
+
+// A Handler answers a request or returns why it could not. It writes nothing
+// before it has decided.
+type Handler func(w http.ResponseWriter, r *http.Request) error
+
+// Routes is what a feature shows to the Mux.
+type Routes interface{ Routes(m *Mux) }
+
+// Config is what the road needs. Zero values are the safe ones; Issuer, Log and
+// Now are required, and so are FormKey and Pages unless Internal.
+type Config struct {
+	Issuer         *url.URL
+	TrustedProxies []netip.Prefix
+	AllowedHosts   []string // besides the issuer's; names without ports
+	FormKey        [32]byte // of the form tokens
+	Dev            bool     // show people the decision trace, answer any loopback name
+	Internal       bool     // the operators' listener: plain http, any address literal as Host
+	Limits         Limits
+	Pages          *templates.Set
+	Log            *slog.Logger
+	Meter          *meter.Meter
+	Tracer         trace.TracerProvider // nil means no tracing
+	Now            func() time.Time
+	Refused        func(ctx context.Context, r Refusal) // may be nil
+	// Session puts the signed-in session, if any, into the context of a page
+	// request. It fails only when it cannot tell.
+	Session func(w http.ResponseWriter, r *http.Request) (context.Context, error)
+}
+
+// Limits says how many requests of one audience are answered at once; one more is
+// refused with 503, so that a storm at one door does not close the others. Zero
+// means the default: 256 pages, 512 of applications, 128 of operators, 1024 files.
+type Limits struct{ Pages, OAuth, API, Static int64 }
+
+// Mux mounts features on the one road. It is the only place that knows the router.
+type Mux struct {
+	cfg       Config
+	https     bool
+	origin    string // of the issuer
+	hosts     []string
+	router    *chi.Mux
+	endpoints map[string]*endpoint
+	caps      map[audience]*inFlight
+	crossSite *http.CrossOriginProtection
+}
+
+// inFlight counts the requests of one audience.
+type inFlight struct {
+	now atomic.Int64
+	max int64
+}
+
+// New returns an empty Mux.
+func New(cfg Config) (*Mux, error) {
+	switch {
+	case cfg.Issuer == nil || cfg.Issuer.Host == "":
+		return nil, errors.New("web: the issuer is missing")
+	case cfg.Log == nil || cfg.Now == nil:
+		return nil, errors.New("web: a log and a clock are needed")
+	case !cfg.Internal && cfg.Pages == nil:
+		return nil, errors.New("web: the pages are missing")
+	case !cfg.Internal && cfg.FormKey == [32]byte{}:
+		return nil, errors.New("web: the key of the form tokens is missing")
+	}
+	m := &Mux{
+		cfg: cfg, https: cfg.Issuer.Scheme == "https", origin: cfg.Issuer.Scheme + "://" + cfg.Issuer.Host,
+		router: chi.NewRouter(), endpoints: map[string]*endpoint{}, crossSite: http.NewCrossOriginProtection(),
+	}
+	if err := m.crossSite.AddTrustedOrigin(m.origin); err != nil {
+		return nil, fmt.Errorf("web: issuer %s is no origin: %w", cfg.Issuer, err)
+	}
+	for _, h := range append([]string{cfg.Issuer.Host}, cfg.AllowedHosts...) {
+		m.hosts = append(m.hosts, hostname(h))
+	}
+	or := func(n, otherwise int64) *inFlight {
+		if n <= 0 {
+			n = otherwise
+		}
+		return &inFlight{max: n}
+	}
+	m.caps = map[audience]*inFlight{
+		people: or(cfg.Limits.Pages, 256), applications: or(cfg.Limits.OAuth, 512),
+		operators: or(cfg.Limits.API, 128), files: or(cfg.Limits.Static, 1024),
+	}
+	m.caps[bearers] = m.caps[applications]
+	m.router.NotFound(m.serve(&route{to: strangers}, notFound))
+	m.router.MethodNotAllowed(m.serve(&route{to: strangers}, notImplemented))
+	return m, nil
+}
+
+// Page mounts h for people: errors become an HTML page, unsafe methods need a
+// same-origin request and a form token, the session is in the context.
+func (m *Mux) Page(pattern string, h Handler, opts ...Option) {
+	m.mount(pattern, &route{to: people, formToken: true}, h, opts...)
+}
+
+// CrossSitePage is Page for the two pages that other sites may post to by
+// specification: /oauth2/authorize and /oidc/logout.
+func (m *Mux) CrossSitePage(pattern string, h Handler, opts ...Option) {
+	m.mount(pattern, &route{to: people}, h, opts...)
+}
+
+// API mounts h for programs of the operator: errors are RFC 9457 problem details,
+// with the challenge of RFC 6750 section 3 on 401 and 403.
+func (m *Mux) API(pattern string, h Handler) {
+	m.mount(pattern, &route{to: operators}, h)
+}
+
+// OAuth mounts h for applications: errors are RFC 6749 section 5.2 JSON. cors
+// decides which browser origins may read the answer; nil means none.
+func (m *Mux) OAuth(pattern string, h Handler, cors CORS) {
+	m.mount(pattern, &route{to: applications, cors: cors}, h)
+}
+
+// Resource mounts h for the bearers of an access token, such as userinfo: errors
+// are RFC 6750 section 3 challenges with a JSON body.
+func (m *Mux) Resource(pattern string, h Handler, cors CORS) {
+	m.mount(pattern, &route{to: bearers, cors: cors}, h)
+}
+
+// Static mounts h as it is, outside the session and the form tokens.
+func (m *Mux) Static(pattern string, h http.Handler) {
+	m.mount(pattern, &route{to: files}, func(w http.ResponseWriter, r *http.Request) error {
+		h.ServeHTTP(w, r)
+		return nil
+	})
+}
+
+// Probe mounts h for those who watch the program: any Host, plain http, no cap,
+// so that a health check never fails for a reason that is not about health.
+func (m *Mux) Probe(pattern string, h Handler) {
+	m.mount(pattern, &route{to: probes}, h)
+}
+
+// An Option refines one mounted page.
+type Option func(*route)
+
+// OwnForms is for pages outside an authorization request, such as the account
+// pages: forms may only be sent to, and redirected within, this site
+// (Content-Security-Policy form-action 'self').
+func OwnForms(rt *route) { rt.ownForms = true }
+
+// mount composes the road of rt before h and hangs it at pattern.
+func (m *Mux) mount(pattern string, rt *route, h Handler, opts ...Option) {
+	method, path, found := strings.Cut(pattern, " ")
+	if !found {
+		method, path = "", pattern
+	}
+	for _, o := range opts {
+		o(rt)
+	}
+	rt.pattern = path
+	ep := m.endpoints[path]
+	if ep == nil {
+		ep = &endpoint{methods: map[string]http.HandlerFunc{}}
+		m.endpoints[path] = ep
+		m.router.Handle(path, ep)
+		other := &route{to: rt.to, pattern: path, cors: rt.cors, otherMethod: true}
+		ep.other = m.serve(other, ep.otherMethod)
+	}
+	methods := []string{method}
+	switch {
+	case method == http.MethodGet, method == "" && (rt.to == files || rt.to == probes):
+		methods = []string{http.MethodGet, http.MethodHead}
+	case method == "":
+		methods = []string{http.MethodGet, http.MethodHead, http.MethodPost}
+	}
+	if rt.cors != nil {
+		ep.cors = true
+		methods = append(methods, http.MethodOptions)
+	}
+	serve := m.serve(rt, h)
+	for _, name := range methods {
+		switch {
+		case name == http.MethodOptions && rt.cors != nil:
+			pre := &route{to: rt.to, pattern: path, cors: rt.cors, otherMethod: true}
+			ep.methods[name] = m.serve(pre, ep.preflight)
+		case ep.methods[name] != nil:
+			panic("web: " + name + " " + path + " is mounted twice")
+		default:
+			ep.methods[name] = serve
+		}
+	}
+	ep.allow = allowed(ep.methods)
+}
+
+// allowed returns the value of the Allow header.
+func allowed(methods map[string]http.HandlerFunc) string {
+	names := make([]string, 0, len(methods))
+	for n := range methods {
+		names = append(names, n)
+	}
+	slices.Sort(names)
+	return strings.Join(names, ", ")
+}
+
+// ServeHTTP takes r down the road.
+func (m *Mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	peer := peerOf(r)
+	rec := &record{Context: r.Context(), start: m.cfg.Now(), peer: peer, secure: m.secure(r, peer)}
+	rec.info = Info{
+		CorrelationID: correlation(r.Header), Address: m.address(peer, r.Header), UserAgent: printable(r.UserAgent(), 256),
+	}
+	rec.w.ResponseWriter = w
+	w.Header()[correlationHeader] = []string{rec.info.CorrelationID}
+	defer m.finish(rec, r.Method)                  //nolint:contextcheck // the record is the context
+	m.router.ServeHTTP(&rec.w, r.WithContext(rec)) //nolint:contextcheck // the record wraps the context of r
+}
