@@ -1,0 +1,170 @@
+package oauth2
+
+import (
+	"context"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/maypok86/otter/v2"
+
+	"github.com/gatekeeper-oidc/gatekeeper/identity"
+	"github.com/gatekeeper-oidc/gatekeeper/internal/fault"
+)
+
+const (
+	standingAge = 5 * time.Second  // an answer about liveness is never older
+	clientAge   = 30 * time.Second // should the bell be missed
+	missAge     = 3 * time.Second  // how long an unknown client stays unknown
+)
+
+// A seen is something read from the store, and when the reading began.
+type seen[V any] struct {
+	value V
+	err   error // fault.NotFound, or nil
+	at    time.Time
+}
+
+// A memory caches readings of the store. The bell names what has changed; a
+// reading that began before a change it depends on is not used. Should a bell be
+// missed, maxAge bounds how wrong the memory can be.
+type memory struct {
+	now     func() time.Time
+	rung    *otter.Cache[string, time.Time] // topic → when it was rung
+	cleared atomic.Int64                    // when everything was rung, in nanoseconds
+}
+
+func newMemory(now func() time.Time) *memory {
+	m := &memory{now: now}
+	m.rung = newCache[string, time.Time](50_000, clientAge+standingAge)
+	return m
+}
+
+func newCache[K comparable, V any](size int, ttl time.Duration) *otter.Cache[K, V] {
+	return otter.Must(&otter.Options[K, V]{MaximumSize: size, ExpiryCalculator: otter.ExpiryWriting[K, V](ttl)})
+}
+
+// forget marks a topic as changed now; "*" stands for all of them.
+func (m *memory) forget(topic string) {
+	if topic == "*" {
+		m.cleared.Store(m.now().UnixNano())
+		return
+	}
+	m.rung.Set(topic, m.now())
+}
+
+// fresh reports whether a reading begun at may still be used.
+func (m *memory) fresh(at time.Time, maxAge time.Duration, topics ...string) bool {
+	if m.now().Sub(at) > maxAge || at.UnixNano() <= m.cleared.Load() {
+		return false
+	}
+	for _, t := range topics {
+		if rung, ok := m.rung.GetIfPresent(t); ok && !at.After(rung) {
+			return false
+		}
+	}
+	return true
+}
+
+// Forget drops cached knowledge under a topic: "client:ID", "grant:ID",
+// "session:ID", "user:ID", "token:JTI", or "*" for everything. Keys are the Ring's
+// to know: what was verified counts only under the keys it was verified with.
+func (p *Provider) Forget(topic string) {
+	p.memory.forget(topic)
+	if strings.HasPrefix(topic, "client:") {
+		p.memory.forget(anyClient)
+	}
+}
+
+// Client returns a registered, enabled client from the cache; fault.NotFound if
+// there is none, fault.Unavailable if it cannot tell.
+func (p *Provider) Client(ctx context.Context, id string) (Client, error) {
+	maxAge := clientAge
+	if s, ok := p.clients.GetIfPresent(id); ok {
+		if s.err != nil {
+			maxAge = missAge
+		}
+		if p.memory.fresh(s.at, maxAge, "client:"+id) {
+			return s.value, s.err
+		}
+	}
+	if !clientID.MatchString(id) {
+		return Client{}, fault.Missing("client", clip(id, 100)) // and remembers nothing of it
+	}
+	at := p.cfg.Now()
+	c, err := p.cfg.Store.Client(ctx, id)
+	if err == nil && c.Disabled {
+		err = fault.Missing("client", id)
+	}
+	if err != nil && !fault.Is(err, fault.NotFound) {
+		return Client{}, err
+	}
+	p.clients.Set(id, seen[Client]{c, err, at})
+	return c, err
+}
+
+// standing answers q from the cache, or with one reading of the store.
+func (p *Provider) standing(ctx context.Context, q StandingQuery) (Standing, error) {
+	if s, ok := p.standings.GetIfPresent(q); ok && p.memory.fresh(s.at, standingAge, q.topics()...) {
+		return s.value, nil
+	}
+	at := p.cfg.Now()
+	s, err := p.cfg.Store.Standing(ctx, q)
+	if err != nil {
+		return Standing{}, err
+	}
+	p.standings.Set(q, seen[Standing]{s, nil, at})
+	return s, nil
+}
+
+func (q StandingQuery) topics() []string {
+	return []string{"grant:" + q.Grant, "session:" + q.Session, "user:" + q.Subject, "token:" + q.JTI}
+}
+
+// remember puts what an authorization has just read into the cache, so that the
+// exchange that follows a moment later need not read it again. at is when the
+// reading began.
+func (p *Provider) remember(q StandingQuery, s Standing, at time.Time) {
+	p.standings.Set(q, seen[Standing]{s, nil, at})
+}
+
+// AllowOrigin reports whether a browser origin belongs to a registered redirect
+// URI of some client; it is the CORS rule of the token and userinfo endpoints.
+// When it cannot tell, it says no.
+func (p *Provider) AllowOrigin(ctx context.Context, o string) bool {
+	s := p.origins.Load()
+	if s == nil || !p.memory.fresh(s.at, clientAge, anyClient) {
+		at := p.cfg.Now()
+		all, err := p.readOrigins(ctx)
+		if err != nil {
+			return false
+		}
+		s = &seen[map[string]bool]{all, nil, at}
+		p.origins.Store(s)
+	}
+	return s.value[o]
+}
+
+// anyClient is rung whenever a client is.
+const anyClient = "client:*"
+
+func (p *Provider) readOrigins(ctx context.Context) (map[string]bool, error) {
+	all := map[string]bool{}
+	for page := (identity.Page{Limit: 500}); ; {
+		clients, next, err := p.cfg.Store.Clients(ctx, page)
+		if err != nil {
+			return nil, err
+		}
+		for _, c := range clients {
+			for _, uri := range c.RedirectURIs {
+				if o := origin(uri); o != "" && !c.Disabled {
+					all[o] = true
+				}
+			}
+		}
+		if next == "" {
+			return all, nil
+		}
+		page.After = next
+	}
+}

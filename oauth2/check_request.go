@@ -1,0 +1,273 @@
+package oauth2
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/gatekeeper-oidc/gatekeeper/internal/fault"
+)
+
+// limits bounds every parameter that is kept (security of the parser, and of
+// what a code has to carry).
+var limits = map[string]int{
+	"state": 2048, "nonce": 512, "scope": 1024, "redirect_uri": 2048, "login_hint": 320, "ui_locales": 256,
+	"acr_values": 512, "claims_locales": 256, "display": 64, "prompt": 128, "max_age": 10, "id_token_hint": 8192,
+	"code_challenge": 128, "code_challenge_method": 16, "response_mode": 64, "response_type": 64,
+}
+
+func noRepeats(_ context.Context, d *draft) *fault.Error {
+	for name, values := range d.params {
+		if len(values) > 1 && name != "resource" {
+			return invalid("invalid_request", "A parameter came more than once.").With("parameter", clip(name, 64))
+		}
+	}
+	return nil
+}
+
+func sizes(_ context.Context, d *draft) *fault.Error {
+	for name, most := range limits {
+		if n := len(d.get(name)); n > most {
+			return invalid("invalid_request", "The parameter "+name+" is too long.").
+				With("received", strconv.Itoa(n)+" bytes").With("most", strconv.Itoa(most))
+		}
+	}
+	return nil
+}
+
+func responseMode(_ context.Context, d *draft) *fault.Error {
+	switch mode := d.get("response_mode"); mode {
+	case "", "query":
+		d.req.ResponseMode = "query"
+	case "form_post":
+		d.req.ResponseMode = mode
+	default:
+		d.req.ResponseMode = "query"
+		return invalid("invalid_request", "The response_mode is not supported.").With("received", clip(mode, 64)).With("supported", "query form_post")
+	}
+	return nil
+}
+
+// noRequestObject answers as OpenID Connect Core section 3.1.2.6 says for a
+// server without request objects: ignoring one would drop what it protects.
+func noRequestObject(_ context.Context, d *draft) *fault.Error {
+	if d.get("request") != "" {
+		return invalid("request_not_supported", "Request objects are not supported.")
+	}
+	if d.get("request_uri") != "" {
+		return invalid("request_uri_not_supported", "Request objects by reference are not supported.")
+	}
+	return nil
+}
+
+func noRegistration(_ context.Context, d *draft) *fault.Error {
+	if d.get("registration") != "" {
+		return invalid("registration_not_supported", "The registration parameter is not supported.")
+	}
+	return nil
+}
+
+func responseType(_ context.Context, d *draft) *fault.Error {
+	switch t := d.get("response_type"); t {
+	case "":
+		return invalid("invalid_request", "The parameter response_type is missing.")
+	case "code":
+		d.req.ResponseType = t
+		return nil
+	default:
+		return invalid("unsupported_response_type", "The response_type is not supported.").With("received", clip(t, 64)).With("supported", "code")
+	}
+}
+
+// scopes keeps the registered ones and drops the others, as RFC 6749 section 3.3
+// allows; OpenID Connect Core section 3.1.2.1 says unknown ones SHOULD be ignored.
+func scopes(_ context.Context, d *draft) *fault.Error {
+	asked, f := parseScope(d.get("scope"))
+	if f != nil {
+		return f
+	}
+	for _, s := range asked {
+		if slices.Contains(d.client.Scopes, s) {
+			d.req.Scopes = append(d.req.Scopes, s)
+		}
+	}
+	if len(asked) > 0 && len(d.req.Scopes) == 0 {
+		return invalid("invalid_scope", "None of the requested scopes is registered for the application.").
+			With("received", clip(d.get("scope"), 1024)).With("registered", strings.Join(d.client.Scopes, " "))
+	}
+	return nil
+}
+
+// parseScope reads a scope parameter by the grammar of RFC 6749 section 3.3.
+func parseScope(s string) ([]string, *fault.Error) {
+	if len(s) > limits["scope"] {
+		return nil, invalid("invalid_scope", "The scope is too long.")
+	}
+	for i := range len(s) {
+		if c := s[i]; c != ' ' && (c < 0x21 || c > 0x7E || c == '"' || c == '\\') {
+			return nil, invalid("invalid_scope", "The scope has a character that RFC 6749 section 3.3 does not allow.")
+		}
+	}
+	var out []string
+	for _, word := range strings.Fields(s) {
+		if !slices.Contains(out, word) {
+			out = append(out, word)
+		}
+		if len(out) > 50 {
+			return nil, invalid("invalid_scope", "The scope has more than fifty values.")
+		}
+	}
+	return out, nil
+}
+
+func resources(_ context.Context, d *draft) *fault.Error {
+	aud, f := d.p.audience(&d.client, d.params["resource"])
+	d.req.Audience = aud
+	return f
+}
+
+// mayTarget reports whether a token of c may be for a (RFC 8707 section 2).
+func (p *Provider) mayTarget(c *Client, a string) bool {
+	return slices.Contains(c.Audience, a) || a == p.cfg.Issuer || a == p.cfg.Issuer+"/admin/v1"
+}
+
+// audience returns what a token of c is for: the resources asked for (RFC 8707),
+// each of which must be registered for it, or else everything registered, or
+// else the issuer itself.
+func (p *Provider) audience(c *Client, asked []string) ([]string, *fault.Error) {
+	if len(asked) > 20 {
+		return nil, invalid("invalid_target", "More than twenty resources.")
+	}
+	var out []string
+	for _, a := range asked {
+		if a == "" {
+			continue
+		}
+		if !p.mayTarget(c, a) {
+			return nil, invalid("invalid_target", "The resource is not registered for the application.").
+				With("received", clip(a, 512)).With("registered", strings.Join(c.Audience, " "))
+		}
+		if !slices.Contains(out, a) {
+			out = append(out, a)
+		}
+	}
+	switch {
+	case len(out) > 0:
+		return out, nil
+	case len(c.Audience) > 0:
+		return slices.Clone(c.Audience), nil
+	default:
+		return []string{p.cfg.Issuer}, nil
+	}
+}
+
+// challenge wants S256 of everybody but a confidential client that opted out, and
+// holds that one to a challenge it sent all the same (RFC 7636, RFC 9700
+// section 2.1.1).
+func challenge(_ context.Context, d *draft) *fault.Error {
+	sent, method := d.get("code_challenge"), d.get("code_challenge_method")
+	if sent == "" {
+		if method != "" {
+			return invalid("invalid_request", "A code_challenge_method came without a code_challenge.")
+		}
+		if d.client.InsecureNoPKCE && !d.client.Public() {
+			return nil
+		}
+		return invalid("invalid_request", "PKCE is required: code_challenge is missing.").
+			With("remedy", "send code_challenge with code_challenge_method=S256, or register the client with --insecure-no-pkce if it cannot")
+	}
+	if method != "S256" {
+		return invalid("invalid_request", "The code_challenge_method must be S256.").With("received", clip(method, 16))
+	}
+	if len(sent) != 43 || !base64url(sent) {
+		return invalid("invalid_request", "The code_challenge is not a SHA-256 in base64url: 43 characters.").
+			With("received", strconv.Itoa(len(sent))+" characters")
+	}
+	d.req.CodeChallenge = sent
+	return nil
+}
+
+func base64url(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		if (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' && c != '_' {
+			return false
+		}
+	}
+	return true
+}
+
+func nonce(_ context.Context, d *draft) *fault.Error {
+	d.req.Nonce = d.get("nonce")
+	return nil
+}
+
+func prompts(_ context.Context, d *draft) *fault.Error {
+	for _, v := range strings.Fields(d.get("prompt")) {
+		switch v {
+		case "none", "login", "consent", "select_account", "create":
+			if !d.req.HasPrompt(v) {
+				d.req.Prompt = append(d.req.Prompt, v)
+			}
+		default:
+			return invalid("invalid_request", "The prompt value is not known.").With("received", clip(v, 64))
+		}
+	}
+	if d.req.HasPrompt("none") && len(d.req.Prompt) > 1 {
+		d.req.Prompt = []string{"none"} // whoever says none must not be shown a page
+		return invalid("invalid_request", "The prompt value none must stand alone.")
+	}
+	return nil
+}
+
+// longestAge bounds max_age: what is longer asks for nothing more, and a
+// time.Duration of it would overflow.
+const longestAge = 10 * 365 * 86_400
+
+func maxAge(_ context.Context, d *draft) *fault.Error {
+	s := d.get("max_age")
+	if s == "" {
+		if d.client.DefaultMaxAge != nil {
+			age := min(int64(*d.client.DefaultMaxAge), longestAge)
+			d.req.MaxAge = &age
+		}
+		return nil
+	}
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err != nil || n < 0 {
+		return invalid("invalid_request", "The max_age is not a number of seconds.").With("received", clip(s, 16))
+	}
+	n = min(n, longestAge)
+	d.req.MaxAge = &n
+	return nil
+}
+
+func hint(ctx context.Context, d *draft) *fault.Error {
+	raw := d.get("id_token_hint")
+	if raw == "" {
+		return nil
+	}
+	h, err := d.p.VerifyHint(ctx, raw)
+	if err != nil && !errors.Is(err, ErrInactive) {
+		return fault.Of(err)
+	}
+	if err != nil {
+		return invalid("invalid_request", "The id_token_hint is not an ID token of this server.")
+	}
+	if h.ClientID != d.client.ID {
+		return invalid("invalid_request", "The id_token_hint was issued to another application.").With("issued_to", clip(h.ClientID, 100))
+	}
+	d.req.HintSubject = h.Subject
+	return nil
+}
+
+// peopleHints keeps what only helps a person; it never refuses.
+func peopleHints(_ context.Context, d *draft) *fault.Error {
+	d.req.LoginHint = d.get("login_hint")
+	d.req.Display = d.get("display")
+	d.req.UILocales = strings.Fields(d.get("ui_locales"))
+	d.req.ACRValues = strings.Fields(d.get("acr_values"))
+	return nil
+}

@@ -1,0 +1,286 @@
+package oauth2
+
+import (
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"github.com/gatekeeper-oidc/gatekeeper/keys"
+)
+
+// A clientCheck is one rule about a client's registration; "" means it holds.
+type clientCheck struct {
+	rule string
+	run  func(p *Provider, c *Client) string
+}
+
+var clientChecks = []clientCheck{
+	{"client_id_form", clientIDForm},
+	{"client_type_known", clientTypeKnown},
+	{"auth_method_known", authMethodKnown},
+	{"keys_for_private_key_jwt", keysForPrivateKey},
+	{"grants_fit", grantsFit},
+	{"redirect_uris", redirectURIsFit},
+	{"post_logout_redirect_uris", postLogoutFit},
+	{"scopes_known", scopesKnown},
+	{"audience", audienceFit},
+	{"algorithms_known", algorithmsKnown},
+	{"access_token_kind", accessTokenKind},
+	{"lifetimes", lifetimesFit},
+	{"pkce_opt_out", pkceOptOut},
+	{"links", linksFit},
+}
+
+// CheckClient fills the presets of its type into c and says what is wrong with
+// it: fault.Invalid "invalid_client_metadata", with the rule that decided.
+func (p *Provider) CheckClient(c *Client) error {
+	p.preset(c)
+	for _, check := range clientChecks {
+		if why := check.run(p, c); why != "" {
+			return ruled(check.rule, invalid("invalid_client_metadata", why)).With("client_id", clip(c.ID, 100))
+		}
+	}
+	return nil
+}
+
+// preset fills what was left open with what is safe and usual for the type.
+func (p *Provider) preset(c *Client) {
+	if c.Type == "" {
+		c.Type = Web
+	}
+	method, grants := AuthBasic, []string{GrantCode, GrantRefresh}
+	scopes := []string{"openid", "profile", "email", "address", "phone", "offline_access"}
+	switch c.Type {
+	case SPA, Native:
+		method = AuthNone
+	case Machine:
+		grants, scopes = []string{GrantClientCredentials}, []string{}
+	case Web:
+	}
+	if c.AuthMethod == "" {
+		c.AuthMethod = method
+	}
+	if len(c.Grants) == 0 {
+		c.Grants = grants
+	}
+	if c.Scopes == nil {
+		c.Scopes = scopes
+	}
+	if c.AccessToken == "" {
+		c.AccessToken = "jwt"
+	}
+}
+
+var clientID = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._~-]{0,99}$`)
+
+// clientIDForm keeps client ids apart from user ids, which are UUIDs: sub is a
+// client id for client credentials (RFC 9700 section 4.15).
+func clientIDForm(_ *Provider, c *Client) string {
+	if !clientID.MatchString(c.ID) {
+		return "A client id has 1 to 100 letters, digits, dots, dashes, underscores or tildes, and begins with a letter or digit."
+	}
+	if _, err := uuid.Parse(c.ID); err == nil {
+		return "A client id may not look like a user's id."
+	}
+	return ""
+}
+
+func clientTypeKnown(_ *Provider, c *Client) string {
+	if !slices.Contains([]ClientType{Web, SPA, Native, Machine}, c.Type) {
+		return "The type is one of web, spa, native and machine."
+	}
+	return ""
+}
+
+func authMethodKnown(_ *Provider, c *Client) string {
+	if !slices.Contains([]string{AuthBasic, AuthPost, AuthPrivateKey, AuthNone}, c.AuthMethod) {
+		return "The auth method is one of client_secret_basic, client_secret_post, private_key_jwt and none."
+	}
+	if c.Type == Machine && c.Public() {
+		return "A machine client authenticates; it cannot be public."
+	}
+	if c.Type == SPA && !c.Public() {
+		return "An application in a browser cannot keep a secret; its auth method is none."
+	}
+	return ""
+}
+
+func keysForPrivateKey(_ *Provider, c *Client) string {
+	if c.AuthMethod != AuthPrivateKey {
+		if len(c.JWKS) > 0 {
+			return "Public keys are for the auth method private_key_jwt."
+		}
+		return ""
+	}
+	if err := keys.CheckJWKS(c.JWKS); err != nil {
+		return "The key set is not usable: " + err.Error() + "."
+	}
+	return ""
+}
+
+func grantsFit(_ *Provider, c *Client) string {
+	for _, g := range c.Grants {
+		if !slices.Contains([]string{GrantCode, GrantRefresh, GrantClientCredentials}, g) {
+			return "The grants are authorization_code, refresh_token and client_credentials."
+		}
+	}
+	if c.Public() && slices.Contains(c.Grants, GrantClientCredentials) {
+		return "A public client cannot use client credentials."
+	}
+	if slices.Contains(c.Grants, GrantRefresh) && !slices.Contains(c.Grants, GrantCode) {
+		return "The refresh grant needs the authorization code grant."
+	}
+	return ""
+}
+
+func redirectURIsFit(_ *Provider, c *Client) string {
+	if slices.Contains(c.Grants, GrantCode) && len(c.RedirectURIs) == 0 {
+		return "The authorization code grant needs a redirect URI."
+	}
+	if len(c.RedirectURIs) > 100 {
+		return "At most a hundred redirect URIs."
+	}
+	for _, u := range c.RedirectURIs {
+		if why := addressFits(c.Type, u); why != "" {
+			return why + " (" + clip(u, 200) + ")"
+		}
+	}
+	return ""
+}
+
+func postLogoutFit(_ *Provider, c *Client) string {
+	for _, u := range c.PostLogoutRedirectURIs {
+		if why := addressFits(c.Type, u); why != "" {
+			return why + " (" + clip(u, 200) + ")"
+		}
+	}
+	return ""
+}
+
+// addressFits says what is wrong with an address a browser will be sent to.
+func addressFits(t ClientType, uri string) string {
+	if len(uri) > limits["redirect_uri"] {
+		return "A redirect URI has at most 2048 characters."
+	}
+	for i := range len(uri) {
+		if uri[i] <= 0x20 || uri[i] >= 0x7F || strings.IndexByte(`"<>\^{|}`+"`*", uri[i]) >= 0 {
+			return "A redirect URI has only the characters RFC 3986 allows, and no wildcard."
+		}
+	}
+	u, err := url.Parse(uri)
+	switch {
+	case err != nil || u.Scheme == "":
+		return "A redirect URI is absolute."
+	case strings.Contains(uri, "#"):
+		return "A redirect URI has no fragment."
+	case u.User != nil:
+		return "A redirect URI has no user name."
+	case strings.Contains(u.Path, "/../") || strings.HasSuffix(u.Path, "/..") || strings.Contains(u.Path, "/./"):
+		return "A redirect URI has no relative path segments."
+	}
+	switch u.Scheme {
+	case "https":
+		if u.Host == "" {
+			return "A redirect URI names a host."
+		}
+		return ""
+	case "http":
+		if slices.Contains([]string{"localhost", "127.0.0.1", "::1"}, u.Hostname()) {
+			return ""
+		}
+		return "A redirect URI uses https; http is for this computer alone (localhost, 127.0.0.1, [::1])."
+	default:
+		if t != Native {
+			return "Only a native client may use a scheme of its own."
+		}
+		if !strings.Contains(u.Scheme, ".") {
+			return "A scheme of one's own is a domain in reverse, with a dot (RFC 8252 section 7.1)."
+		}
+		if u.Opaque != "" {
+			return "A redirect URI has a slash after its scheme (RFC 8252 section 7.1)."
+		}
+		return ""
+	}
+}
+
+func scopesKnown(p *Provider, c *Client) string {
+	for _, s := range c.Scopes {
+		if got, f := parseScope(s); f != nil || len(got) != 1 {
+			return "A scope is one word of the characters RFC 6749 section 3.3 allows."
+		}
+	}
+	if len(c.Scopes) > 50 {
+		return "At most fifty scopes."
+	}
+	return ""
+}
+
+func audienceFit(_ *Provider, c *Client) string {
+	for _, a := range c.Audience {
+		if a == "" || len(a) > 512 || strings.ContainsAny(a, " \t\r\n\"\\#") {
+			return "An audience is an absolute URI without a fragment, or one word."
+		}
+	}
+	if len(c.Audience) > 20 || len(strings.Join(c.Audience, " ")) > 2048 {
+		return "At most twenty audiences, of 2048 characters together: a code has to carry them."
+	}
+	return ""
+}
+
+func algorithmsKnown(p *Provider, c *Client) string {
+	for _, alg := range []string{c.AccessTokenAlg, c.IDTokenAlg} {
+		if alg != "" && !slices.Contains(p.cfg.Keys.Algs(), alg) {
+			return "The algorithms of this server are " + strings.Join(p.cfg.Keys.Algs(), ", ") + "."
+		}
+	}
+	return ""
+}
+
+func accessTokenKind(_ *Provider, c *Client) string {
+	if c.AccessToken != "jwt" && c.AccessToken != "opaque" {
+		return "An access token is jwt or opaque."
+	}
+	return ""
+}
+
+func lifetimesFit(_ *Provider, c *Client) string {
+	const day, year = 86_400, 31_536_000
+	if c.AccessTokenTTL < 0 || c.AccessTokenTTL > day || c.RefreshTokenTTL < 0 || c.RefreshTokenTTL > year {
+		return "An access token lives at most a day, a refresh token at most a year."
+	}
+	if c.DefaultMaxAge != nil && *c.DefaultMaxAge < 0 {
+		return "The default max_age is a number of seconds."
+	}
+	return ""
+}
+
+func pkceOptOut(_ *Provider, c *Client) string {
+	if c.InsecureNoPKCE && c.Public() {
+		return "A public client cannot do without PKCE (RFC 9700 section 2.1.1)."
+	}
+	return ""
+}
+
+func linksFit(_ *Provider, c *Client) string {
+	for _, link := range []string{c.ClientURI, c.LogoURI, c.PolicyURI, c.TOSURI} {
+		if link == "" {
+			continue
+		}
+		u, err := url.Parse(link)
+		if err != nil || u.Host == "" || u.User != nil || u.Scheme != "https" && u.Scheme != "http" || len(link) > 2048 {
+			return "A link people are shown is an http or https address (" + clip(link, 200) + ")."
+		}
+	}
+	if len(c.Name) > 200 || strings.ContainsFunc(c.Name, func(r rune) bool { return r < 0x20 || r == 0x7F || bidi(r) }) {
+		return "A name has at most 200 characters, none of them a control character."
+	}
+	return ""
+}
+
+// bidi reports the characters that can turn a name around to look like another.
+func bidi(r rune) bool {
+	return r >= 0x202A && r <= 0x202E || r >= 0x2066 && r <= 0x2069
+}

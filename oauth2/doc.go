@@ -1,0 +1,40 @@
+// Package oauth2 is the authorization server: /oauth2/authorize, /oauth2/token
+// and /oauth2/revoke. It is the only package that imports fosite.
+//
+// # An authorization request
+//
+//	GET /oauth2/authorize
+//	  begin     two tables of checks: certain (a page if one fails), then sound
+//	            (the application is told); what comes out need not be doubted again
+//	  advance   for each Step: is the person still needed? → 303 to it, and back
+//	  finish    let fosite authorize, seal the code, spend the interaction → 303
+//
+// With a live session and nothing to ask, nothing is written: an interaction is
+// stored only when a request has to wait for its person, and a code is a sealed
+// grant request that carries itself.
+//
+// # A token request
+//
+//	POST /oauth2/token
+//	  AuthenticateClient   exactly one method, the registered one
+//	  grantRouter          one chain per grant:
+//	    authorization_code   code → pkce → standing → openid → redeem
+//	    refresh_token        refresh → narrow → openid → rotate
+//	    client_credentials   scopes and audience → client credentials
+//
+// The handlers named code, pkce, openid, refresh and client credentials are
+// fosite's. They decide; our strategies make the tokens; the adapter (fosite's
+// store) reads what they ask for and writes nothing. The last link of a chain
+// writes it all in one statement, after everything that can fail has succeeded,
+// so that a store that does not answer costs nobody a code or a refresh token.
+//
+// # A grant and its tokens
+//
+//	code gk_ac_ ──redeem──▶ grant ──owns──▶ access tokens (not stored)
+//	                          └──owns──▶ refresh token, generation 1 ─rotate─▶ 2 ─▶ 3 …
+//	                                       └─ again within the grace: the same successor
+//	                                       └─ again after it: the grant is revoked
+//
+// Inspect is the one liveness rule; introspection, userinfo, revocation and the
+// admin API all ask it.
+package oauth2

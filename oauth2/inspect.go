@@ -1,0 +1,219 @@
+package oauth2
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gatekeeper-oidc/gatekeeper/identity"
+	"github.com/gatekeeper-oidc/gatekeeper/internal/fault"
+	"github.com/gatekeeper-oidc/gatekeeper/keys"
+)
+
+// A Token is a live access or refresh token.
+type Token struct {
+	Kind      string // "access" or "refresh"
+	JTI       string
+	ClientID  string
+	Subject   string // user id, or client id for client credentials
+	Session   string
+	Grant     string
+	Scopes    []string
+	Audience  []string
+	AuthTime  time.Time
+	AMR       []string
+	ACR       string
+	IssuedAt  time.Time
+	ExpiresAt time.Time
+	User      *identity.User // nil for client credentials
+}
+
+// Inspect returns a live token, ErrInactive, or fault.Unavailable when it cannot
+// tell. It is the one liveness rule: signature and type, then client, grant,
+// session and user standing, then single-token revocation.
+func (p *Provider) Inspect(ctx context.Context, token string) (Token, error) {
+	if strings.HasPrefix(token, refreshPrefix) {
+		return p.inspectRefresh(ctx, token)
+	}
+	t, err := p.accessToken(ctx, token)
+	if err != nil {
+		return Token{}, err
+	}
+	if err := p.standingClient(ctx, t.ClientID); err != nil {
+		return Token{}, err
+	}
+	q, ofUser := StandingQuery{JTI: t.JTI}, t.Grant != ""
+	if ofUser {
+		q = StandingQuery{Grant: t.Grant, Session: t.Session, Subject: t.Subject, JTI: t.JTI}
+	}
+	s, err := p.standing(ctx, q)
+	if err != nil {
+		return Token{}, err
+	}
+	if !s.alive(ofUser, slices.Contains(t.Scopes, "offline_access")) {
+		return Token{}, ErrInactive
+	}
+	if ofUser {
+		t.User = &s.User
+	}
+	return t, nil
+}
+
+// issued returns a token this server made, whatever has become of it since: who
+// wants to be rid of a token need not know whether it still lives.
+func (p *Provider) issued(ctx context.Context, token string) (Token, error) {
+	if !strings.HasPrefix(token, refreshPrefix) {
+		return p.accessToken(ctx, token)
+	}
+	r, err := p.refreshGrant(ctx, token)
+	return r.token(), err
+}
+
+// accessToken returns what an access token of this server says, until its time is over.
+func (p *Provider) accessToken(ctx context.Context, token string) (Token, error) {
+	a, err := p.authentic(ctx, token)
+	if err != nil {
+		return Token{}, err
+	}
+	now := p.cfg.Now()
+	if a.Issuer != p.cfg.Issuer || !now.Before(time.Unix(a.Expires, 0)) || time.Unix(a.IssuedAt, 0).After(now.Add(leeway)) {
+		return Token{}, ErrInactive
+	}
+	t := Token{
+		Kind: "access", JTI: a.ID, ClientID: a.ClientID, Subject: a.Subject, Session: a.Session, Grant: a.Grant, Scopes: strings.Fields(a.Scope),
+		Audience: a.Audience, AMR: a.AMR, ACR: a.ACR, IssuedAt: time.Unix(a.IssuedAt, 0).UTC(), ExpiresAt: time.Unix(a.Expires, 0).UTC(),
+	}
+	if a.userClaims != nil {
+		t.AuthTime = time.Unix(a.AuthTime, 0).UTC()
+	}
+	return t, nil
+}
+
+// alive is what standing means: a revoked token, a revoked or vanished grant, a
+// user who may not sign in, or – unless the grant is to outlive it – an ended
+// session end a token before its time.
+func (s Standing) alive(ofUser, offline bool) bool {
+	switch {
+	case s.TokenRevoked:
+		return false
+	case !ofUser:
+		return true
+	case !s.GrantFound || s.GrantRevoked || !s.UserFound || s.User.Status != identity.Active:
+		return false
+	default:
+		return offline || !s.SessionEnded
+	}
+}
+
+// verified are the claims of a token whose signature was checked, and the ETag of
+// the key set it was checked with: a key revoked since has changed it.
+type verified struct {
+	claims accessClaims
+	keys   string
+}
+
+// authentic returns the claims of an access token made by this server, from a
+// short memory where it was checked before.
+func (p *Provider) authentic(ctx context.Context, token string) (accessClaims, error) {
+	if len(token) > 16<<10 {
+		return accessClaims{}, ErrInactive
+	}
+	key := sha256.Sum256([]byte(token))
+	_, ring, _ := p.cfg.Keys.JWKS()
+	if v, ok := p.verified.GetIfPresent(key); ok && v.keys == ring {
+		return v.claims, nil
+	}
+	a := accessClaims{userClaims: &userClaims{}}
+	if strings.HasPrefix(token, accessPrefix) {
+		if err := p.unseal(token, accessPrefix, "access", &a); err != nil {
+			return a, ErrInactive
+		}
+	} else {
+		payload, err := p.cfg.Keys.VerifyContext(ctx, token, "at+jwt")
+		if errors.Is(err, keys.ErrSignature) {
+			return a, ErrInactive
+		}
+		if err != nil {
+			return a, fmt.Errorf("verify access token: %w", err)
+		}
+		if err := json.Unmarshal(payload, &a); err != nil {
+			return a, ErrInactive
+		}
+	}
+	if a.UID == "" {
+		a.userClaims = nil // client credentials: nobody's
+	}
+	p.verified.Set(key, verified{a, ring})
+	return a, nil
+}
+
+// standingClient is Client for liveness: a client that is gone or disabled makes
+// its tokens inactive.
+func (p *Provider) standingClient(ctx context.Context, id string) error {
+	_, err := p.Client(ctx, id)
+	if fault.Is(err, fault.NotFound) {
+		return ErrInactive
+	}
+	return err
+}
+
+// A refreshed is a refresh token of this server and what the store knows of it.
+type refreshed struct {
+	presented refreshToken
+	grant     Grant
+	state     RefreshState
+	standing  Standing
+}
+
+func (r refreshed) token() Token {
+	g := r.grant
+	return Token{
+		Kind: "refresh", ClientID: g.ClientID, Subject: g.Subject, Session: g.Session, Grant: g.ID, Scopes: g.Scopes, Audience: g.Audience,
+		AuthTime: g.AuthTime, AMR: g.AMR, ACR: g.ACR, IssuedAt: r.state.RotatedAt, ExpiresAt: r.state.ExpiresAt,
+	}
+}
+
+// refreshGrant reads the grant of a refresh token of any generation; ErrInactive
+// if this server did not make it or its grant is gone.
+func (p *Provider) refreshGrant(ctx context.Context, token string) (refreshed, error) {
+	rt, ok := p.readRefresh(token)
+	if !ok {
+		return refreshed{}, ErrInactive
+	}
+	g, state, s, err := p.cfg.Store.GrantWithStanding(ctx, rt.grant.String())
+	if fault.Is(err, fault.NotFound) {
+		return refreshed{}, ErrInactive
+	}
+	if err != nil {
+		return refreshed{}, fmt.Errorf("read the grant of a refresh token: %w", err)
+	}
+	if subtle.ConstantTimeCompare(rt.secretHash(), g.SecretHash) != 1 {
+		return refreshed{}, ErrInactive
+	}
+	return refreshed{rt, g, state, s}, nil
+}
+
+func (p *Provider) inspectRefresh(ctx context.Context, token string) (Token, error) {
+	r, err := p.refreshGrant(ctx, token)
+	if err != nil {
+		return Token{}, err
+	}
+	now := p.cfg.Now()
+	switch {
+	case int(r.presented.generation) != r.state.Generation, !now.Before(r.state.ExpiresAt),
+		now.Sub(r.state.RotatedAt) > p.cfg.Lifetimes.RefreshIdle, !r.standing.alive(true, r.grant.Offline):
+		return Token{}, ErrInactive
+	}
+	if err := p.standingClient(ctx, r.grant.ClientID); err != nil {
+		return Token{}, err
+	}
+	t := r.token()
+	t.User = &r.standing.User
+	return t, nil
+}
