@@ -1,0 +1,55 @@
+package consent
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/gatekeeper-oidc/gatekeeper/identity"
+	"github.com/gatekeeper-oidc/gatekeeper/oauth2"
+)
+
+// consentRequired is our reason, which prompt=none turns into an error (OpenID
+// Connect Core section 3.1.2.6).
+const consentRequired = "consent_required"
+
+// A Clients finds registered applications; oauth2.Provider is one.
+type Clients interface {
+	Client(ctx context.Context, id string) (oauth2.Client, error)
+}
+
+// Step asks for consent when a request goes beyond what was allowed.
+type Step struct {
+	Service *Service
+	Clients Clients
+}
+
+// Path implements oauth2.Step.
+func (*Step) Path() string { return pathConsent }
+
+// Needed implements oauth2.Step; its reason is consent_required.
+func (s *Step) Needed(ctx context.Context, in oauth2.Interaction) (reason string, err error) {
+	session, u, ok := identity.FromContext(ctx)
+	switch {
+	case !ok:
+		return consentRequired, nil
+	case in.Consented && in.Selected == session.ID:
+		return "", nil
+	case in.Request.HasPrompt("consent"):
+		return consentRequired, nil
+	}
+	c, err := s.Clients.Client(ctx, in.Request.ClientID)
+	if err != nil {
+		return "", fmt.Errorf("client %s of a request: %w", in.Request.ClientID, err)
+	}
+	if c.FirstParty {
+		return "", nil
+	}
+	allowed, found, err := s.Service.Remembered(ctx, u.ID, c.ID)
+	if err != nil {
+		return "", err
+	}
+	if !found || len(beyond(in.Request.Scopes, allowed)) > 0 {
+		return consentRequired, nil
+	}
+	return "", nil
+}

@@ -1,0 +1,27 @@
+package consent
+
+import (
+	"context"
+	"time"
+)
+
+// A Consent is one remembered answer: this user lets this client have these scopes.
+type Consent struct {
+	UserID    string    `json:"user_id"`
+	ClientID  string    `json:"client_id"`
+	Scopes    []string  `json:"scopes"`
+	GrantedAt time.Time `json:"granted_at"`
+	UpdatedAt time.Time `json:"updated_at"`
+}
+
+// Store keeps consents. Methods join the transaction of their context.
+type Store interface {
+	InTx(ctx context.Context, f func(ctx context.Context) error) error
+	// Consent is fault.NotFound where there is none.
+	Consent(ctx context.Context, userID, clientID string) (Consent, error)
+	PutConsent(ctx context.Context, c Consent) error // replaces the scopes; keeps GrantedAt
+	Consents(ctx context.Context, userID string) ([]Consent, error)
+	DeleteConsent(ctx context.Context, userID, clientID string) error
+	// RevokeGrants revokes the live grants of subject and client, as in oauth2.Store.
+	RevokeGrants(ctx context.Context, subject, clientID string) (ids []string, err error)
+}
