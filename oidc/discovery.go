@@ -1,0 +1,129 @@
+package oidc
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/gatekeeper-oidc/gatekeeper/identity"
+	"github.com/gatekeeper-oidc/gatekeeper/internal/web"
+	"github.com/gatekeeper-oidc/gatekeeper/oauth2"
+)
+
+// The paths of this package, below the issuer.
+const (
+	pathJWKS          = "/oidc/jwks"
+	pathUserinfo      = "/oidc/userinfo"
+	pathLogout        = "/oidc/logout"
+	pathLogoutConfirm = "/oidc/logout/confirm"
+	pathLogoutDone    = "/oidc/logout/done"
+)
+
+// discoveryMaxAge is how long a copy of discovery may be used: short enough that
+// a changed configuration is seen soon, long enough to spare a fetch per login.
+const discoveryMaxAge = 5 * time.Minute
+
+// discoveryPaths returns where the metadata is found: for an issuer without a
+// path the two well-known names; with one also its inserted (RFC 8414 section
+// 3.1) and appended (OpenID Connect Discovery section 4) forms.
+func discoveryPaths(issuerPath string) []string {
+	var paths []string
+	for _, name := range []string{"/.well-known/openid-configuration", "/.well-known/oauth-authorization-server"} {
+		paths = append(paths, name)
+		if issuerPath != "" {
+			paths = append(paths, name+issuerPath, issuerPath+name)
+		}
+	}
+	return paths
+}
+
+// metadata is the server's description of itself (OpenID Connect Discovery
+// section 3, RFC 8414 section 2). Every name is registered, every endpoint
+// answers, and nothing is advertised that does not work; empty lists are left out.
+type metadata struct {
+	Issuer                string `json:"issuer"`
+	AuthorizationEndpoint string `json:"authorization_endpoint"`
+	TokenEndpoint         string `json:"token_endpoint"`
+	UserinfoEndpoint      string `json:"userinfo_endpoint"`
+	JWKSURI               string `json:"jwks_uri"`
+	RevocationEndpoint    string `json:"revocation_endpoint"`
+	IntrospectionEndpoint string `json:"introspection_endpoint"`
+	EndSessionEndpoint    string `json:"end_session_endpoint"`
+
+	Scopes                  []string `json:"scopes_supported,omitempty"`
+	ResponseTypes           []string `json:"response_types_supported"`
+	ResponseModes           []string `json:"response_modes_supported"`
+	GrantTypes              []string `json:"grant_types_supported"`
+	CodeChallengeMethods    []string `json:"code_challenge_methods_supported"`
+	SubjectTypes            []string `json:"subject_types_supported"`
+	IDTokenAlgs             []string `json:"id_token_signing_alg_values_supported"`
+	TokenAuthMethods        []string `json:"token_endpoint_auth_methods_supported"`
+	TokenAuthAlgs           []string `json:"token_endpoint_auth_signing_alg_values_supported"`
+	RevocationAuthMethods   []string `json:"revocation_endpoint_auth_methods_supported"`
+	RevocationAuthAlgs      []string `json:"revocation_endpoint_auth_signing_alg_values_supported"`
+	IntrospectionAuthMethod []string `json:"introspection_endpoint_auth_methods_supported"`
+	IntrospectionAuthAlgs   []string `json:"introspection_endpoint_auth_signing_alg_values_supported"`
+	Claims                  []string `json:"claims_supported"`
+	ACRValues               []string `json:"acr_values_supported,omitempty"`
+	Prompts                 []string `json:"prompt_values_supported"`
+	UILocales               []string `json:"ui_locales_supported,omitempty"`
+
+	IssParameter        bool `json:"authorization_response_iss_parameter_supported"` // RFC 9207
+	ClaimsParameter     bool `json:"claims_parameter_supported"`
+	RequestParameter    bool `json:"request_parameter_supported"`
+	RequestURIParameter bool `json:"request_uri_parameter_supported"` // true if left out
+}
+
+func newMetadata(cfg Config) metadata {
+	confidential := []string{oauth2.AuthBasic, oauth2.AuthPost, oauth2.AuthPrivateKey}
+	everyone := append(slices.Clone(confidential), oauth2.AuthNone)
+	prompts := []string{"none", "login", "consent", "select_account"}
+	if cfg.SignUp {
+		prompts = append(prompts, "create") // Initiating User Registration via OpenID Connect 1.0
+	}
+	return metadata{
+		Issuer:                cfg.Issuer,
+		AuthorizationEndpoint: cfg.Issuer + "/oauth2/authorize",
+		TokenEndpoint:         cfg.Issuer + "/oauth2/token",
+		UserinfoEndpoint:      cfg.Issuer + pathUserinfo,
+		JWKSURI:               cfg.Issuer + pathJWKS,
+		RevocationEndpoint:    cfg.Issuer + "/oauth2/revoke",
+		IntrospectionEndpoint: cfg.Issuer + "/oauth2/introspect",
+		EndSessionEndpoint:    cfg.Issuer + pathLogout,
+
+		Scopes:                  cfg.Scopes,
+		ResponseTypes:           []string{"code"},
+		ResponseModes:           []string{"query", "form_post"},
+		GrantTypes:              []string{oauth2.GrantCode, oauth2.GrantRefresh, oauth2.GrantClientCredentials},
+		CodeChallengeMethods:    []string{"S256"},
+		SubjectTypes:            []string{"public"},
+		IDTokenAlgs:             cfg.Keys.Algs(),
+		TokenAuthMethods:        everyone,
+		TokenAuthAlgs:           oauth2.AssertionAlgs(),
+		RevocationAuthMethods:   everyone,
+		RevocationAuthAlgs:      oauth2.AssertionAlgs(),
+		IntrospectionAuthMethod: confidential,
+		IntrospectionAuthAlgs:   oauth2.AssertionAlgs(),
+		Claims: append(claimNames(cfg.Scopes),
+			"iss", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "azp", "at_hash", "sid"),
+		ACRValues: []string{identity.ACRSingle},
+		Prompts:   prompts,
+		UILocales: cfg.Pages.Locales(),
+
+		IssParameter: true,
+	}
+}
+
+// newDiscovery serialises the metadata once.
+func newDiscovery(m metadata) (*web.Document, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	if err := e.Encode(m); err != nil {
+		return nil, fmt.Errorf("encode metadata: %w", err)
+	}
+	return web.NewDocument("application/json", b.Bytes(), discoveryMaxAge), nil
+}

@@ -1,0 +1,85 @@
+package oidc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+
+	"github.com/gatekeeper-oidc/gatekeeper/audit"
+	"github.com/gatekeeper-oidc/gatekeeper/internal/web"
+	"github.com/gatekeeper-oidc/gatekeeper/oauth2"
+	"github.com/gatekeeper-oidc/gatekeeper/templates"
+)
+
+// A Provider knows tokens and applications; oauth2.Provider is one.
+type Provider interface {
+	Client(ctx context.Context, id string) (oauth2.Client, error)
+	Inspect(ctx context.Context, token string) (oauth2.Token, error)
+	VerifyHint(ctx context.Context, idToken string) (oauth2.Hint, error)
+	AllowOrigin(ctx context.Context, origin string) bool
+}
+
+var _ Provider = (*oauth2.Provider)(nil)
+
+// Sessions ends the sessions of a person; identity.Service is one.
+type Sessions interface {
+	End(ctx context.Context, actor, userID string, kind audit.Kind, ids ...string) error
+}
+
+// Config is what a Handler needs. Everything but SignUp is required.
+type Config struct {
+	Issuer        string
+	Provider      Provider
+	Keys          Keys
+	Sessions      Sessions
+	Pages         *templates.Set
+	Scopes        []string // offered to applications
+	SignUp        bool     // people may create their own account
+	SessionCookie string   // name of the session cookie, dropped at sign-out
+}
+
+// Handler mounts discovery, the key set, userinfo and sign-out.
+type Handler struct {
+	cfg       Config
+	path      string // of the issuer, "" in the normal case
+	discovery *web.Document
+	jwks      published
+	mux       *web.Mux // of the pages; set by Routes
+}
+
+// New returns a Handler; what it advertises is fixed here.
+func New(cfg Config) (*Handler, error) {
+	u, err := url.Parse(cfg.Issuer)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("oidc: issuer: %w", err)
+	case u.Scheme == "" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || strings.HasSuffix(cfg.Issuer, "/"):
+		return nil, errors.New("oidc: the issuer is an absolute URL without query, fragment and final slash")
+	case cfg.Provider == nil || cfg.Keys == nil || cfg.Sessions == nil || cfg.Pages == nil:
+		return nil, errors.New("oidc: Provider, Keys, Sessions and Pages are required")
+	case len(cfg.Scopes) == 0 || cfg.SessionCookie == "":
+		return nil, errors.New("oidc: Scopes and SessionCookie are required")
+	}
+	d, err := newDiscovery(newMetadata(cfg))
+	if err != nil {
+		return nil, fmt.Errorf("oidc: discovery: %w", err)
+	}
+	return &Handler{cfg: cfg, path: u.EscapedPath(), discovery: d, jwks: published{keys: cfg.Keys}}, nil
+}
+
+// Routes mounts the endpoints on m.
+func (h *Handler) Routes(m *web.Mux) {
+	h.mux = m
+	for _, p := range discoveryPaths(h.path) {
+		m.OAuth("GET "+p, h.discovery.Serve, web.AnyOrigin)
+	}
+	m.OAuth("GET "+pathJWKS, h.jwks.serve, web.AnyOrigin)
+	m.Resource("GET "+pathUserinfo, h.userinfo, h.cfg.Provider.AllowOrigin)
+	m.Resource("POST "+pathUserinfo, h.userinfo, h.cfg.Provider.AllowOrigin)
+	m.CrossSitePage("GET "+pathLogout, h.logout)
+	m.CrossSitePage("POST "+pathLogout, h.logout)
+	m.Page("POST "+pathLogoutConfirm, h.confirm)
+	m.Page("GET "+pathLogoutDone, h.done)
+}
