@@ -1,0 +1,90 @@
+package admin
+
+import (
+	"context"
+	"time"
+
+	"github.com/gatekeeper-oidc/gatekeeper/audit"
+	"github.com/gatekeeper-oidc/gatekeeper/consent"
+	"github.com/gatekeeper-oidc/gatekeeper/identity"
+	"github.com/gatekeeper-oidc/gatekeeper/keys"
+	"github.com/gatekeeper-oidc/gatekeeper/oauth2"
+)
+
+// API is everything those who run the server can do. Service does it on the
+// store; Client does it over HTTP on a running server. The CLI knows only this.
+type API interface {
+	CreateClient(ctx context.Context, in ClientInput) (ClientWithSecret, error)
+	UpdateClient(ctx context.Context, c oauth2.Client) (oauth2.Client, error) // replaces it whole, but for its secrets
+	DeleteClient(ctx context.Context, id string) error
+	Client(ctx context.Context, id string) (oauth2.Client, error)
+	Clients(ctx context.Context, p identity.Page) (clients []oauth2.Client, next string, err error)
+	RotateSecret(ctx context.Context, id string, in RotateInput) (ClientWithSecret, error)
+
+	CreateUser(ctx context.Context, in UserInput) (identity.User, error)
+	UpdateUser(ctx context.Context, u identity.User) (identity.User, error) // replaces it whole
+	DeleteUser(ctx context.Context, user string) error                      // user: id or email, here and below
+	User(ctx context.Context, user string) (identity.User, error)
+	Users(ctx context.Context, query string, p identity.Page) (users []identity.User, next string, err error)
+	LockUser(ctx context.Context, user, reason string) error
+	UnlockUser(ctx context.Context, user string) error
+	SetPassword(ctx context.Context, user, password string) error
+
+	Sessions(ctx context.Context, user string) ([]identity.Session, error) // "" means everybody's
+	EndSessions(ctx context.Context, user string, ids ...string) error     // every session of user without ids
+	Consents(ctx context.Context, user string) ([]consent.Consent, error)
+	RevokeConsent(ctx context.Context, user, clientID string) error
+
+	Keys(ctx context.Context) ([]keys.Listed, error)
+	RotateKeys(ctx context.Context, alg string, now bool) ([]keys.Listed, error)
+	RevokeKey(ctx context.Context, id string) error
+
+	InspectToken(ctx context.Context, token string) (TokenInfo, error)
+	RevokeToken(ctx context.Context, token string) error
+
+	Events(ctx context.Context, f audit.Filter) ([]audit.Event, error)
+	Explain(ctx context.Context, reference string) (audit.Event, error)
+	SetupLink(ctx context.Context) (url string, err error)
+}
+
+// ClientInput is a client to create and, if the administrator brings one, its secret.
+type ClientInput struct {
+	oauth2.Client
+	Secret string `json:"client_secret,omitempty"` // "" generates one for a confidential client
+}
+
+// ClientWithSecret is a client and the secret that is shown this once.
+type ClientWithSecret struct {
+	oauth2.Client
+	Secret string `json:"client_secret,omitempty"`
+}
+
+// RotateInput says what becomes of the old secret.
+type RotateInput struct {
+	Secret  string        `json:"client_secret,omitempty"` // "" generates one
+	KeepOld time.Duration `json:"keep_old,omitempty"`      // nanoseconds in JSON
+}
+
+// UserInput is a user to create.
+type UserInput struct {
+	Email         string           `json:"email"`
+	EmailVerified bool             `json:"email_verified,omitempty"`
+	Password      string           `json:"password,omitempty"`
+	PasswordHash  string           `json:"password_hash,omitempty"` // PHC string, for imports
+	Roles         []string         `json:"roles,omitempty"`
+	Profile       identity.Profile `json:"profile,omitzero"`
+}
+
+// TokenInfo is what a token is good for, as introspection says it.
+type TokenInfo struct {
+	Active    bool      `json:"active"`
+	Kind      string    `json:"kind,omitempty"`
+	ClientID  string    `json:"client_id,omitempty"`
+	Subject   string    `json:"sub,omitempty"`
+	Session   string    `json:"sid,omitempty"`
+	Grant     string    `json:"grant_id,omitempty"`
+	Scopes    []string  `json:"scopes,omitempty"`
+	Audience  []string  `json:"audience,omitempty"`
+	IssuedAt  time.Time `json:"issued_at,omitzero"`
+	ExpiresAt time.Time `json:"expires_at,omitzero"`
+}

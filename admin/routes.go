@@ -1,0 +1,311 @@
+package admin
+
+import (
+	"context"
+	"net/http"
+	"reflect"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gatekeeper-oidc/gatekeeper/audit"
+	"github.com/gatekeeper-oidc/gatekeeper/consent"
+	"github.com/gatekeeper-oidc/gatekeeper/identity"
+	"github.com/gatekeeper-oidc/gatekeeper/keys"
+	"github.com/gatekeeper-oidc/gatekeeper/oauth2"
+)
+
+// A route is one row of the table that is mounted, checked and documented.
+type route struct {
+	method, path string
+	name         string // operationId, unique
+	summary      string
+	scopes       []string // any one of them opens it
+	query        []parameter
+	work
+}
+
+// A parameter is one of the query.
+type parameter struct{ name, kind, about string }
+
+// work is what a route does, with the types it reads and writes; nil for none.
+type work struct {
+	in, out reflect.Type
+	status  int
+	serve   func(r *http.Request, body func(into any) error) (any, error)
+}
+
+// The bodies that are not a type of the API themselves.
+type (
+	clientReplacement struct{ oauth2.Client }
+	userReplacement   struct{ identity.User }
+
+	clientPage struct {
+		Clients []oauth2.Client `json:"clients"`
+		Next    string          `json:"next,omitempty"`
+	}
+	userPage struct {
+		Users []identity.User `json:"users"`
+		Next  string          `json:"next,omitempty"`
+	}
+	sessionList struct {
+		Sessions []identity.Session `json:"sessions"`
+	}
+	consentList struct {
+		Consents []consent.Consent `json:"consents"`
+	}
+	keyList struct {
+		Keys []keys.Listed `json:"keys"`
+	}
+	eventList struct {
+		Events []audit.Event `json:"events"`
+	}
+	lockInput struct {
+		Reason string `json:"reason,omitempty"`
+	}
+	passwordInput struct {
+		Password string `json:"password"`
+	}
+	rotateKeysInput struct {
+		Alg string `json:"alg,omitempty"` // "" rotates every algorithm
+		Now bool   `json:"now,omitempty"` // sign with the new key at once
+	}
+	tokenInput struct {
+		Token string `json:"token"`
+	}
+	setupLink struct {
+		URL string `json:"url"`
+	}
+)
+
+// routes is the whole API.
+func routes(api API) []route {
+	var all []route
+	for _, part := range [][]route{clientRoutes(api), userRoutes(api), personRoutes(api), keyRoutes(api), trailRoutes(api)} {
+		all = append(all, part...)
+	}
+	return all
+}
+
+func clientRoutes(api API) []route {
+	read, write := []string{ScopeAll, ScopeClients, ScopeRead}, []string{ScopeAll, ScopeClients}
+	return []route{
+		{"GET", "/clients", "listClients", "List applications", read, paging(), answer(func(r *http.Request) (clientPage, error) {
+			p, err := pageOf(r)
+			if err != nil {
+				return clientPage{}, err
+			}
+			clients, next, err := api.Clients(r.Context(), p)
+			return clientPage{some(clients), next}, err
+		})},
+		{"POST", "/clients", "createClient", "Register an application; its secret is shown this once", write, nil, created(func(r *http.Request, in ClientInput) (ClientWithSecret, error) {
+			return api.CreateClient(r.Context(), in)
+		})},
+		{"GET", "/clients/{id}", "getClient", "Show an application", read, nil, answer(func(r *http.Request) (oauth2.Client, error) {
+			return api.Client(r.Context(), r.PathValue("id"))
+		})},
+		{"PUT", "/clients/{id}", "replaceClient", "Replace an application, but for its secrets", write, nil, exchange(func(r *http.Request, in clientReplacement) (oauth2.Client, error) {
+			if in.ID != "" && in.ID != r.PathValue("id") {
+				return oauth2.Client{}, invalid("id_unchanged", "An id cannot change.")
+			}
+			in.ID = r.PathValue("id")
+			return api.UpdateClient(r.Context(), in.Client)
+		})},
+		{"DELETE", "/clients/{id}", "deleteClient", "Delete an application and revoke what it was granted", write, nil, done(func(r *http.Request) error {
+			return api.DeleteClient(r.Context(), r.PathValue("id"))
+		})},
+		{"POST", "/clients/{id}/secret", "rotateSecret", "Give an application a new secret, shown this once", write, nil, exchange(func(r *http.Request, in RotateInput) (ClientWithSecret, error) {
+			return api.RotateSecret(r.Context(), r.PathValue("id"), in)
+		})},
+	}
+}
+
+func userRoutes(api API) []route {
+	read, write := []string{ScopeAll, ScopeUsers, ScopeRead}, []string{ScopeAll, ScopeUsers}
+	search := append(paging(), parameter{"query", "string", "Part of an address or name"})
+	return []route{
+		{"GET", "/users", "listUsers", "List people", read, search, answer(func(r *http.Request) (userPage, error) {
+			p, err := pageOf(r)
+			if err != nil {
+				return userPage{}, err
+			}
+			users, next, err := api.Users(r.Context(), r.URL.Query().Get("query"), p)
+			return userPage{some(users), next}, err
+		})},
+		{"POST", "/users", "createUser", "Create a person", write, nil, created(func(r *http.Request, in UserInput) (identity.User, error) {
+			return api.CreateUser(r.Context(), in)
+		})},
+		{"GET", "/users/{id}", "getUser", "Show a person, by id or email", read, nil, answer(func(r *http.Request) (identity.User, error) {
+			return api.User(r.Context(), r.PathValue("id"))
+		})},
+		{"PUT", "/users/{id}", "replaceUser", "Replace a person", write, nil, exchange(func(r *http.Request, in userReplacement) (identity.User, error) {
+			have, err := api.User(r.Context(), r.PathValue("id"))
+			if err != nil {
+				return identity.User{}, err
+			}
+			if in.ID != "" && in.ID != have.ID {
+				return identity.User{}, invalid("id_unchanged", "An id cannot change.")
+			}
+			in.ID = have.ID
+			return api.UpdateUser(r.Context(), in.User)
+		})},
+		{"DELETE", "/users/{id}", "deleteUser", "Delete a person", write, nil, done(func(r *http.Request) error {
+			return api.DeleteUser(r.Context(), r.PathValue("id"))
+		})},
+		{"PUT", "/users/{id}/lock", "lockUser", "Stop a person from signing in and end every session of theirs", write, nil, told(func(r *http.Request, in lockInput) error {
+			return api.LockUser(r.Context(), r.PathValue("id"), in.Reason)
+		})},
+		{"PUT", "/users/{id}/unlock", "unlockUser", "Let a person sign in again", write, nil, done(func(r *http.Request) error {
+			return api.UnlockUser(r.Context(), r.PathValue("id"))
+		})},
+		{"PUT", "/users/{id}/password", "setPassword", "Set a person's password and end every session of theirs", write, nil, told(func(r *http.Request, in passwordInput) error {
+			return api.SetPassword(r.Context(), r.PathValue("id"), in.Password)
+		})},
+	}
+}
+
+func personRoutes(api API) []route {
+	read, write := []string{ScopeAll, ScopeUsers, ScopeRead}, []string{ScopeAll, ScopeUsers}
+	which := []parameter{{"ids", "string", "Only these sessions, separated by commas"}}
+	sessions := func(ctx context.Context, user string) (sessionList, error) {
+		list, err := api.Sessions(ctx, user)
+		return sessionList{some(list)}, err
+	}
+	return []route{
+		{"GET", "/sessions", "listSessions", "List everybody's live sessions, the newest 1000", read, nil, answer(func(r *http.Request) (sessionList, error) {
+			return sessions(r.Context(), "")
+		})},
+		{"GET", "/users/{id}/sessions", "listUserSessions", "List a person's live sessions", read, nil, answer(func(r *http.Request) (sessionList, error) {
+			return sessions(r.Context(), r.PathValue("id"))
+		})},
+		{"DELETE", "/users/{id}/sessions", "endSessions", "End sessions of a person, all unless ids says which", write, which, done(func(r *http.Request) error {
+			var ids []string
+			if list := r.URL.Query().Get("ids"); r.URL.Query().Has("ids") {
+				ids = strings.Split(list, ",") // an empty one matches no session, and never all
+			}
+			return api.EndSessions(r.Context(), r.PathValue("id"), ids...)
+		})},
+		{"GET", "/users/{id}/consents", "listConsents", "List what a person has allowed", read, nil, answer(func(r *http.Request) (consentList, error) {
+			list, err := api.Consents(r.Context(), r.PathValue("id"))
+			return consentList{some(list)}, err
+		})},
+		{"DELETE", "/users/{id}/consents/{client}", "revokeConsent", "Take back what a person allowed an application", write, nil, done(func(r *http.Request) error {
+			return api.RevokeConsent(r.Context(), r.PathValue("id"), r.PathValue("client"))
+		})},
+	}
+}
+
+func keyRoutes(api API) []route {
+	read, write := []string{ScopeAll, ScopeKeys, ScopeRead}, []string{ScopeAll, ScopeKeys}
+	tokens := []string{ScopeAll, ScopeTokens}
+	return []route{
+		{"GET", "/keys", "listKeys", "List signing keys", read, nil, answer(func(r *http.Request) (keyList, error) {
+			list, err := api.Keys(r.Context())
+			return keyList{some(list)}, err
+		})},
+		{"POST", "/keys/rotate", "rotateKeys", "Publish new signing keys", write, nil, exchange(func(r *http.Request, in rotateKeysInput) (keyList, error) {
+			list, err := api.RotateKeys(r.Context(), in.Alg, in.Now)
+			return keyList{some(list)}, err
+		})},
+		{"DELETE", "/keys/{id}", "revokeKey", "Take a signing key out of use at once", write, nil, done(func(r *http.Request) error {
+			return api.RevokeKey(r.Context(), r.PathValue("id"))
+		})},
+		{"POST", "/tokens/introspect", "inspectToken", "Say what a token is good for", append(tokens, ScopeRead), nil, exchange(func(r *http.Request, in tokenInput) (TokenInfo, error) {
+			return api.InspectToken(r.Context(), in.Token)
+		})},
+		{"POST", "/tokens/revoke", "revokeToken", "Revoke a token", tokens, nil, told(func(r *http.Request, in tokenInput) error {
+			return api.RevokeToken(r.Context(), in.Token)
+		})},
+	}
+}
+
+func trailRoutes(api API) []route {
+	read := []string{ScopeAll, ScopeAudit, ScopeRead}
+	return []route{
+		{"GET", "/events", "listEvents", "Read the trail", read, filters(), answer(func(r *http.Request) (eventList, error) {
+			f, err := filterOf(r)
+			if err != nil {
+				return eventList{}, err
+			}
+			list, err := api.Events(r.Context(), f)
+			return eventList{some(list)}, err
+		})},
+		{"GET", "/events/explain/{ref}", "explain", "Explain a refusal by its reference", read, nil, answer(func(r *http.Request) (audit.Event, error) {
+			return api.Explain(r.Context(), r.PathValue("ref"))
+		})},
+		{"POST", "/setup-link", "createSetupLink", "Make the one-time link that creates the first administrator", []string{ScopeAll}, nil, madeOf(func(r *http.Request) (setupLink, error) {
+			url, err := api.SetupLink(r.Context())
+			return setupLink{url}, err
+		})},
+	}
+}
+
+func paging() []parameter {
+	return []parameter{{"after", "string", "The next of the last page"}, {"limit", "integer", "At most this many"}}
+}
+
+func pageOf(r *http.Request) (identity.Page, error) {
+	limit, err := number(r, "limit")
+	return identity.Page{After: r.URL.Query().Get("after"), Limit: int(limit)}, err
+}
+
+func filters() []parameter {
+	return []parameter{
+		{"after", "integer", "Only events behind this position"},
+		{"since", "date-time", "Only events since then (RFC 3339)"},
+		{"kind", "string", "Only events of this kind"},
+		{"sub", "string", "Only events that happened to this person"},
+		{"client_id", "string", "Only events of this application"},
+		{"reference", "string", "Only refusals shown with this reference"},
+		{"newest", "boolean", "Newest first"},
+		{"limit", "integer", "At most this many"},
+	}
+}
+
+func filterOf(r *http.Request) (audit.Filter, error) {
+	q := r.URL.Query()
+	f := audit.Filter{
+		Kind: audit.Kind(q.Get("kind")), Subject: q.Get("sub"), ClientID: q.Get("client_id"), Reference: q.Get("reference"),
+	}
+	var err error
+	if f.After, err = number(r, "after"); err != nil {
+		return f, err
+	}
+	limit, err := number(r, "limit")
+	if err != nil {
+		return f, err
+	}
+	f.Limit = int(limit)
+	if v := q.Get("since"); v != "" {
+		if f.Since, err = time.Parse(time.RFC3339, v); err != nil {
+			return f, invalid("query_time", "The query parameter since is a time such as 2026-01-02T15:04:05Z.")
+		}
+	}
+	if v := q.Get("newest"); v != "" {
+		if f.Newest, err = strconv.ParseBool(v); err != nil {
+			return f, invalid("query_boolean", "The query parameter newest is true or false.")
+		}
+	}
+	return f, nil
+}
+
+// number reads a query parameter that is a count, 0 if it is absent.
+func number(r *http.Request, name string) (int64, error) {
+	v := r.URL.Query().Get(name)
+	if v == "" {
+		return 0, nil
+	}
+	n, err := strconv.ParseInt(v, 10, 64)
+	if err != nil || n < 0 {
+		return 0, invalid("query_number", "The query parameter "+name+" is a number.")
+	}
+	return n, nil
+}
+
+// some makes an empty list [] in JSON, never null.
+func some[T any](list []T) []T {
+	if list == nil {
+		return []T{}
+	}
+	return list
+}

@@ -1,0 +1,154 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/gatekeeper-oidc/gatekeeper/audit"
+	"github.com/gatekeeper-oidc/gatekeeper/consent"
+	"github.com/gatekeeper-oidc/gatekeeper/identity"
+	"github.com/gatekeeper-oidc/gatekeeper/internal/fault"
+	"github.com/gatekeeper-oidc/gatekeeper/keys"
+	"github.com/gatekeeper-oidc/gatekeeper/oauth2"
+)
+
+// setupTTL is how long the link that creates the first administrator works.
+const setupTTL = 30 * time.Minute
+
+// An Engine knows tokens and the rules of applications; oauth2.Provider is one.
+type Engine interface {
+	Inspect(ctx context.Context, token string) (oauth2.Token, error)
+	CheckClient(c *oauth2.Client) error
+	NewSecret() (plain string, keep oauth2.SecretHash)
+	HashSecret(plain string) (oauth2.SecretHash, error)
+}
+
+var _ Engine = (*oauth2.Provider)(nil)
+
+// Service implements API on the store. Every field is required.
+type Service struct {
+	Issuer  string
+	People  *identity.Service
+	OAuth   Engine
+	Store   oauth2.Store
+	Allowed consent.Store
+	Ring    *keys.Ring
+	Trail   *audit.Trail
+	Now     func() time.Time
+}
+
+var _ API = (*Service)(nil)
+
+// Keys returns every signing key that is not gone.
+func (s *Service) Keys(ctx context.Context) ([]keys.Listed, error) {
+	all, err := s.Ring.List(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list keys: %w", err)
+	}
+	return all, nil
+}
+
+// RotateKeys publishes successors, as keys.Ring.Rotate does; the ring records them.
+func (s *Service) RotateKeys(ctx context.Context, alg string, now bool) ([]keys.Listed, error) {
+	all, err := s.Ring.Rotate(ctx, alg, now)
+	if err != nil {
+		return nil, fmt.Errorf("rotate keys: %w", err)
+	}
+	return all, nil
+}
+
+// RevokeKey takes a key out of use at once; the ring records it.
+func (s *Service) RevokeKey(ctx context.Context, id string) error {
+	if err := s.Ring.Revoke(ctx, id); err != nil {
+		return fmt.Errorf("revoke key %s: %w", id, err)
+	}
+	return nil
+}
+
+// InspectToken says what any token of this issuer is good for.
+func (s *Service) InspectToken(ctx context.Context, token string) (TokenInfo, error) {
+	t, err := s.OAuth.Inspect(ctx, token)
+	if errors.Is(err, oauth2.ErrInactive) {
+		return TokenInfo{}, nil
+	}
+	if err != nil {
+		return TokenInfo{}, fmt.Errorf("inspect token: %w", err)
+	}
+	return TokenInfo{
+		Active: true, Kind: t.Kind, ClientID: t.ClientID, Subject: t.Subject, Session: t.Session, Grant: t.Grant,
+		Scopes: t.Scopes, Audience: t.Audience, IssuedAt: t.IssuedAt, ExpiresAt: t.ExpiresAt,
+	}, nil
+}
+
+// RevokeToken kills a token: an access token alone, a refresh token with its
+// whole grant (RFC 7009 section 2.1). One that is dead already stays so.
+func (s *Service) RevokeToken(ctx context.Context, token string) error {
+	t, err := s.OAuth.Inspect(ctx, token)
+	if errors.Is(err, oauth2.ErrInactive) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("inspect token to revoke: %w", err)
+	}
+	e := audit.Event{
+		Kind: audit.TokenRevoked, Actor: Actor(ctx), ClientID: t.ClientID, Session: t.Session, Grant: t.Grant,
+		Detail: map[string]string{"token": t.Kind},
+	}
+	if t.User != nil {
+		e.Subject = t.User.ID
+	}
+	if t.Kind == "access" {
+		e.Detail["jti"] = t.JTI
+		if err := s.Store.RevokeToken(ctx, t.JTI, t.ExpiresAt, s.Trail.Fill(ctx, e)); err != nil {
+			return fmt.Errorf("revoke token %s: %w", t.JTI, err)
+		}
+		return nil
+	}
+	e.Kind = audit.GrantRevoked
+	if _, err := s.Store.RevokeGrant(ctx, t.Grant, s.Trail.Fill(ctx, e)); err != nil {
+		return fmt.Errorf("revoke grant %s: %w", t.Grant, err)
+	}
+	return nil
+}
+
+// Events reads the trail up to this moment.
+func (s *Service) Events(ctx context.Context, f audit.Filter) ([]audit.Event, error) {
+	if err := s.Trail.Sequence(ctx); err != nil {
+		return nil, fmt.Errorf("events: %w", err)
+	}
+	return s.Trail.Events(ctx, f)
+}
+
+// Explain returns the refusal a reference stands for; fault.NotFound if the trail
+// has none.
+func (s *Service) Explain(ctx context.Context, reference string) (audit.Event, error) {
+	reference = strings.ToUpper(strings.TrimSpace(reference))
+	if reference == "" {
+		return audit.Event{}, invalid("reference_present", "A reference is required.")
+	}
+	events, err := s.Trail.Events(ctx, audit.Filter{Reference: reference, Newest: true, Limit: 1})
+	if err != nil {
+		return audit.Event{}, fmt.Errorf("explain %s: %w", reference, err)
+	}
+	if len(events) == 0 {
+		return audit.Event{}, fault.Missing("reference", reference)
+	}
+	return events[0], nil
+}
+
+// SetupLink makes the one-time link that creates the first administrator, and
+// kills the last one; fault.Conflict once there is an administrator.
+func (s *Service) SetupLink(ctx context.Context) (string, error) {
+	token, err := s.People.NewSetup(ctx, setupTTL)
+	if err != nil {
+		return "", fmt.Errorf("setup link: %w", err)
+	}
+	return s.Issuer + "/setup/" + token, nil
+}
+
+func invalid(rule, detail string) *fault.Error {
+	return &fault.Error{Kind: fault.Invalid, Code: "invalid_request", Rule: rule, Detail: detail}
+}

@@ -1,0 +1,247 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gatekeeper-oidc/gatekeeper/audit"
+	"github.com/gatekeeper-oidc/gatekeeper/identity"
+	"github.com/gatekeeper-oidc/gatekeeper/internal/fault"
+	"github.com/gatekeeper-oidc/gatekeeper/oauth2"
+)
+
+// maxKeepOld bounds how long a replaced secret may go on working.
+const maxKeepOld = 30 * 24 * time.Hour
+
+// CreateClient registers an application. Faults: Invalid for what CheckClient
+// refuses, Conflict if the id is taken, Forbidden beyond the actor's scopes.
+func (s *Service) CreateClient(ctx context.Context, in ClientInput) (ClientWithSecret, error) {
+	c := in.Client
+	if err := s.OAuth.CheckClient(&c); err != nil {
+		return ClientWithSecret{}, fmt.Errorf("create client %s: %w", c.ID, err)
+	}
+	if err := guardClient(ctx, c); err != nil {
+		return ClientWithSecret{}, err
+	}
+	plain, keep, err := s.secret(c, in.Secret)
+	if err != nil {
+		return ClientWithSecret{}, err
+	}
+	c.Secrets = keep
+	c.CreatedAt, c.UpdatedAt = time.Time{}, time.Time{} // the store's to set
+	err = s.change(ctx, audit.ClientCreated, c.ID, map[string]string{"type": string(c.Type)}, func(ctx context.Context) error {
+		if err := s.Store.InsertClient(ctx, c); err != nil {
+			return fmt.Errorf("insert: %w", err)
+		}
+		c, err = s.client(ctx, c.ID)
+		return err
+	})
+	if fault.Is(err, fault.Conflict) {
+		return ClientWithSecret{}, &fault.Error{
+			Kind: fault.Conflict, Code: "client_exists", Rule: "client_id_free", Detail: "There is a client " + c.ID + " already.", Err: err,
+		}
+	}
+	if err != nil {
+		return ClientWithSecret{}, fmt.Errorf("create client %s: %w", c.ID, err)
+	}
+	return ClientWithSecret{Client: shown(c), Secret: plain}, nil
+}
+
+// UpdateClient replaces an application whole, but for its secrets and its birth.
+func (s *Service) UpdateClient(ctx context.Context, c oauth2.Client) (oauth2.Client, error) {
+	err := s.Store.InTx(ctx, func(ctx context.Context) error {
+		have, err := s.client(ctx, c.ID)
+		if err != nil {
+			return err
+		}
+		if err := s.OAuth.CheckClient(&c); err != nil {
+			return err
+		}
+		if err := errors.Join(guardClient(ctx, have), guardClient(ctx, c)); err != nil {
+			return err
+		}
+		if c.Secrets = have.Secrets; !keepsSecret(c) {
+			c.Secrets = nil
+		}
+		var changed []string
+		for _, f := range diff(have, c) {
+			changed = append(changed, f.Name)
+		}
+		if c, err = s.write(ctx, c); err != nil {
+			return err
+		}
+		return s.record(ctx, audit.ClientUpdated, c.ID, map[string]string{"changed": strings.Join(changed, " ")})
+	})
+	if err != nil {
+		return oauth2.Client{}, fmt.Errorf("update client %s: %w", c.ID, err)
+	}
+	return shown(c), nil
+}
+
+// DeleteClient removes an application and revokes what it was granted.
+func (s *Service) DeleteClient(ctx context.Context, id string) error {
+	err := s.change(ctx, audit.ClientDeleted, id, nil, func(ctx context.Context) error {
+		c, err := s.client(ctx, id)
+		if err != nil {
+			return err
+		}
+		if err := guardClient(ctx, c); err != nil {
+			return err
+		}
+		return s.Store.DeleteClient(ctx, id)
+	})
+	if err != nil {
+		return fmt.Errorf("delete client %s: %w", id, err)
+	}
+	return nil
+}
+
+// Client returns an application, disabled ones too; fault.NotFound.
+func (s *Service) Client(ctx context.Context, id string) (oauth2.Client, error) {
+	c, err := s.client(ctx, id)
+	return shown(c), err
+}
+
+// Clients returns a page of applications and the cursor of the next, "" if there
+// is none.
+func (s *Service) Clients(ctx context.Context, p identity.Page) (clients []oauth2.Client, next string, err error) {
+	clients, next, err = s.Store.Clients(ctx, page(p))
+	if err != nil {
+		return nil, "", fmt.Errorf("list clients: %w", err)
+	}
+	for i := range clients {
+		clients[i] = shown(clients[i])
+	}
+	return clients, next, nil
+}
+
+// RotateSecret gives an application a new secret and lets the old ones work for
+// in.KeepOld more, at most 30 days.
+func (s *Service) RotateSecret(ctx context.Context, id string, in RotateInput) (ClientWithSecret, error) {
+	if in.KeepOld < 0 || in.KeepOld > maxKeepOld {
+		return ClientWithSecret{}, invalid("keep_old_bounded", "An old secret may go on working for 30 days at most.")
+	}
+	var out ClientWithSecret
+	detail := map[string]string{"keep_old": in.KeepOld.String()}
+	err := s.change(ctx, audit.SecretRotated, id, detail, func(ctx context.Context) error {
+		c, err := s.client(ctx, id)
+		if err != nil {
+			return err
+		}
+		if err := guardClient(ctx, c); err != nil {
+			return err
+		}
+		if !keepsSecret(c) {
+			return invalid("client_has_secret", "Client "+id+" authenticates with "+c.AuthMethod+" and has no secret.")
+		}
+		plain, keep, err := s.secret(c, in.Secret)
+		if err != nil {
+			return err
+		}
+		c.Secrets = append(keep, retired(c.Secrets, s.Now().UTC(), in.KeepOld)...)
+		if c, err = s.write(ctx, c); err != nil {
+			return err
+		}
+		out = ClientWithSecret{Client: shown(c), Secret: plain}
+		return nil
+	})
+	if err != nil {
+		return ClientWithSecret{}, fmt.Errorf("rotate secret of client %s: %w", id, err)
+	}
+	return out, nil
+}
+
+// retired returns those of the old secrets that go on working, and until when.
+func retired(old []oauth2.SecretHash, now time.Time, keep time.Duration) []oauth2.SecretHash {
+	if keep == 0 {
+		return nil
+	}
+	end := now.Add(keep)
+	var out []oauth2.SecretHash
+	for _, h := range old {
+		if !h.ExpiresAt.IsZero() && !h.ExpiresAt.After(now) {
+			continue
+		}
+		if h.ExpiresAt.IsZero() || h.ExpiresAt.After(end) {
+			h.ExpiresAt = end
+		}
+		out = append(out, h)
+	}
+	return out
+}
+
+// secret returns the secret an application begins with, brought or made, and what
+// to keep of it; both are empty for one that has none.
+func (s *Service) secret(c oauth2.Client, brought string) (plain string, keep []oauth2.SecretHash, err error) {
+	switch {
+	case !keepsSecret(c) && brought != "":
+		return "", nil, invalid("client_has_secret", "A client that authenticates with "+c.AuthMethod+" has no secret.")
+	case !keepsSecret(c):
+		return "", nil, nil
+	case brought == "":
+		made, h := s.OAuth.NewSecret()
+		return made, []oauth2.SecretHash{h}, nil
+	}
+	h, err := s.OAuth.HashSecret(brought)
+	if err != nil {
+		return "", nil, fmt.Errorf("secret of client %s: %w", c.ID, err)
+	}
+	return brought, []oauth2.SecretHash{h}, nil
+}
+
+// keepsSecret reports whether the application authenticates with a secret.
+func keepsSecret(c oauth2.Client) bool {
+	return slices.Contains([]string{oauth2.AuthBasic, oauth2.AuthPost}, c.AuthMethod)
+}
+
+// shown is c as it may leave: without its secrets' hashes.
+func shown(c oauth2.Client) oauth2.Client {
+	c.Secrets = nil
+	return c
+}
+
+func (s *Service) client(ctx context.Context, id string) (oauth2.Client, error) {
+	c, err := s.Store.Client(ctx, id)
+	if fault.Is(err, fault.NotFound) {
+		return oauth2.Client{}, fault.Missing("client", id)
+	}
+	if err != nil {
+		return oauth2.Client{}, fmt.Errorf("client %s: %w", id, err)
+	}
+	return c, nil
+}
+
+// write replaces an application and returns it as the store has it then.
+func (s *Service) write(ctx context.Context, c oauth2.Client) (oauth2.Client, error) {
+	if err := s.Store.UpdateClient(ctx, c); err != nil {
+		return oauth2.Client{}, fmt.Errorf("write: %w", err)
+	}
+	return s.client(ctx, c.ID)
+}
+
+// change makes a change to an application and records it, or neither.
+func (s *Service) change(ctx context.Context, kind audit.Kind, id string, detail map[string]string, f func(ctx context.Context) error) error {
+	return s.Store.InTx(ctx, func(ctx context.Context) error {
+		if err := f(ctx); err != nil {
+			return err
+		}
+		return s.record(ctx, kind, id, detail)
+	})
+}
+
+func (s *Service) record(ctx context.Context, kind audit.Kind, clientID string, detail map[string]string) error {
+	return s.Trail.Record(ctx, audit.Event{Kind: kind, Actor: Actor(ctx), ClientID: clientID, Detail: detail})
+}
+
+// page bounds a page: 50 rows unless asked otherwise, 200 at most.
+func page(p identity.Page) identity.Page {
+	if p.Limit <= 0 {
+		p.Limit = 50
+	}
+	p.Limit = min(p.Limit, 200)
+	return p
+}

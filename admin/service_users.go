@@ -1,0 +1,170 @@
+package admin
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/gatekeeper-oidc/gatekeeper/audit"
+	"github.com/gatekeeper-oidc/gatekeeper/consent"
+	"github.com/gatekeeper-oidc/gatekeeper/identity"
+	"github.com/gatekeeper-oidc/gatekeeper/internal/fault"
+)
+
+// CreateUser makes a person. Faults: Invalid, Conflict if the address is taken,
+// Forbidden beyond the actor's scopes.
+func (s *Service) CreateUser(ctx context.Context, in UserInput) (identity.User, error) {
+	if err := guardRoles(ctx, in.Roles); err != nil {
+		return identity.User{}, err
+	}
+	u, err := s.People.CreateUser(ctx, Actor(ctx), identity.NewUser(in))
+	if err != nil {
+		return identity.User{}, fmt.Errorf("create user: %w", err)
+	}
+	return s.User(ctx, u.ID)
+}
+
+// UpdateUser replaces a person whole, but for what only the program knows.
+func (s *Service) UpdateUser(ctx context.Context, u identity.User) (identity.User, error) {
+	have, err := s.changeable(ctx, u.ID)
+	if err != nil {
+		return identity.User{}, err
+	}
+	if err := guardRoles(ctx, u.Roles); err != nil {
+		return identity.User{}, err
+	}
+	u.ID = have.ID
+	if _, err := s.People.UpdateUser(ctx, Actor(ctx), u); err != nil {
+		return identity.User{}, fmt.Errorf("update user %s: %w", u.ID, err)
+	}
+	return s.User(ctx, u.ID)
+}
+
+// DeleteUser removes a person and everything that lived on them.
+func (s *Service) DeleteUser(ctx context.Context, user string) error {
+	return s.person(ctx, user, "delete", s.People.DeleteUser)
+}
+
+// User returns a person by id or email; fault.NotFound.
+func (s *Service) User(ctx context.Context, user string) (identity.User, error) {
+	u, err := s.People.Find(ctx, user)
+	if err != nil {
+		return identity.User{}, fmt.Errorf("user: %w", err)
+	}
+	u.Roles = some(u.Roles)
+	return u, nil
+}
+
+// Users returns a page of people whose address or name contains query.
+func (s *Service) Users(ctx context.Context, query string, p identity.Page) (users []identity.User, next string, err error) {
+	users, next, err = s.People.Users(ctx, query, page(p))
+	if err != nil {
+		return nil, "", fmt.Errorf("list users: %w", err)
+	}
+	for i := range users {
+		users[i].Roles = some(users[i].Roles)
+	}
+	return users, next, nil
+}
+
+// LockUser stops a person from signing in and ends every session of theirs.
+func (s *Service) LockUser(ctx context.Context, user, reason string) error {
+	return s.person(ctx, user, "lock", func(ctx context.Context, actor, id string) error {
+		return s.People.Lock(ctx, actor, id, reason)
+	})
+}
+
+// UnlockUser lets a locked person sign in again.
+func (s *Service) UnlockUser(ctx context.Context, user string) error {
+	return s.person(ctx, user, "unlock", s.People.Unlock)
+}
+
+// SetPassword replaces a person's password and ends every session of theirs.
+func (s *Service) SetPassword(ctx context.Context, user, password string) error {
+	return s.person(ctx, user, "set password of", func(ctx context.Context, actor, id string) error {
+		return s.People.SetPassword(ctx, actor, id, password)
+	})
+}
+
+// Sessions returns the live sessions of a person, or of everybody if user is "".
+func (s *Service) Sessions(ctx context.Context, user string) ([]identity.Session, error) {
+	id := ""
+	if user != "" {
+		u, err := s.User(ctx, user)
+		if err != nil {
+			return nil, err
+		}
+		id = u.ID
+	}
+	all, err := s.People.Sessions(ctx, id)
+	if err != nil {
+		return nil, fmt.Errorf("list sessions: %w", err)
+	}
+	return all, nil
+}
+
+// EndSessions signs a person out of the sessions ids, or of every one.
+func (s *Service) EndSessions(ctx context.Context, user string, ids ...string) error {
+	if user == "" {
+		return invalid("user_named", "Say whose sessions shall end.")
+	}
+	return s.person(ctx, user, "end sessions of", func(ctx context.Context, actor, id string) error {
+		return s.People.End(ctx, actor, id, audit.SessionEnded, ids...)
+	})
+}
+
+// Consents returns what a person has allowed.
+func (s *Service) Consents(ctx context.Context, user string) ([]consent.Consent, error) {
+	u, err := s.User(ctx, user)
+	if err != nil {
+		return nil, err
+	}
+	all, err := s.Allowed.Consents(ctx, u.ID)
+	if err != nil {
+		return nil, fmt.Errorf("consents of user %s: %w", u.ID, err)
+	}
+	return all, nil
+}
+
+// RevokeConsent takes back what a person allowed an application, and the grants
+// that came of it, as one change.
+func (s *Service) RevokeConsent(ctx context.Context, user, clientID string) error {
+	return s.person(ctx, user, "revoke consent of", func(ctx context.Context, actor, id string) error {
+		return s.Allowed.InTx(ctx, func(ctx context.Context) error {
+			_, err := s.Allowed.Consent(ctx, id, clientID)
+			if fault.Is(err, fault.NotFound) {
+				return fault.Missing("consent", clientID)
+			}
+			if err != nil {
+				return fmt.Errorf("consent to %s: %w", clientID, err)
+			}
+			if err := s.Allowed.DeleteConsent(ctx, id, clientID); err != nil {
+				return fmt.Errorf("delete: %w", err)
+			}
+			if _, err = s.Allowed.RevokeGrants(ctx, id, clientID); err != nil {
+				return fmt.Errorf("revoke grants: %w", err)
+			}
+			return s.Trail.Record(ctx, audit.Event{Kind: audit.ConsentRevoked, Actor: actor, Subject: id, ClientID: clientID})
+		})
+	})
+}
+
+// person makes one change to a person found by id or email.
+func (s *Service) person(ctx context.Context, user, verb string, f func(ctx context.Context, actor, id string) error) error {
+	u, err := s.changeable(ctx, user)
+	if err != nil {
+		return err
+	}
+	if err := f(ctx, Actor(ctx), u.ID); err != nil {
+		return fmt.Errorf("%s user %s: %w", verb, u.ID, err)
+	}
+	return nil
+}
+
+// changeable returns a person the actor may change.
+func (s *Service) changeable(ctx context.Context, user string) (identity.User, error) {
+	u, err := s.User(ctx, user)
+	if err != nil {
+		return identity.User{}, err
+	}
+	return u, guardRoles(ctx, u.Roles)
+}
