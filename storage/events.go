@@ -1,0 +1,196 @@
+package storage
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/gatekeeper-oidc/gatekeeper/audit"
+)
+
+const trailLock = 0x67617465_7472616c // "gatetral", of the advisory lock
+
+var (
+	queryWaiting   = both(`SELECT 1 FROM outbox LIMIT 1`)
+	queryLockTrail = both(`SELECT pg_try_advisory_xact_lock($1)`)
+	queryLast      = both(`SELECT position, hash FROM events ORDER BY position DESC LIMIT 1`)
+	queryOutbox    = both(`SELECT id, data FROM outbox ORDER BY id LIMIT $1`)
+	queryPosition  = both(`INSERT INTO events (position, id, hash, kind, at, subject, client_id, reference, data) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`)
+	queryCarried   = inSet(`DELETE FROM outbox WHERE id {set}`)
+	queryReference = both(`SELECT 0, '', data FROM outbox WHERE reference = $1 ORDER BY id`)
+)
+
+// outboxRow is e as the outbox keeps it.
+func outboxRow(e audit.Event) ([]any, error) {
+	if e.ID == "" {
+		id, err := newID()
+		if err != nil {
+			return nil, err
+		}
+		e.ID = id
+	}
+	e.Position, e.Hash = 0, ""
+	data, err := document(e)
+	if err != nil {
+		return nil, fmt.Errorf("event %s: %w", e.ID, err)
+	}
+	return []any{e.ID, e.Reference, data}, nil
+}
+
+// AppendEvents implements audit.Store.
+func (d *DB) AppendEvents(ctx context.Context, events ...audit.Event) error {
+	rows := make([][]any, len(events))
+	for i, e := range events {
+		r, err := outboxRow(e)
+		if err != nil {
+			return err
+		}
+		rows[i] = r
+	}
+	switch len(rows) {
+	case 0:
+		return nil
+	case 1:
+		_, err := d.exec(ctx, queryAppend, rows[0]...)
+		return err
+	default:
+		return d.batch(ctx, queryAppend, rows)
+	}
+}
+
+// SequenceEvents implements audit.Store: it moves committed events from the
+// outbox to the trail. It reads under the lock, so what it sees was committed
+// after everything that has a position.
+func (d *DB) SequenceEvents(ctx context.Context, limit int, link func(previous string, e audit.Event) string) (n int, err error) {
+	if waiting, err := d.found(ctx, queryWaiting); err != nil || !waiting {
+		return 0, err
+	}
+	err = d.InTx(ctx, func(ctx context.Context) error {
+		if d.dialect == postgres {
+			var locked bool
+			if err := d.one(ctx, queryLockTrail, []any{int64(trailLock)}, &locked); err != nil || !locked {
+				return err
+			}
+		}
+		n, err = d.sequence(ctx, pageSize(limit), link)
+		return err
+	})
+	if err != nil {
+		return 0, err
+	}
+	return n, nil
+}
+
+func (d *DB) sequence(ctx context.Context, limit int, link func(previous string, e audit.Event) string) (int, error) {
+	var position int64
+	var hash string
+	if err := d.one(ctx, queryLast, nil, &position, &hash); err != nil && !isNone(err) {
+		return 0, err
+	}
+	var rows [][]any
+	var ids []string
+	err := d.all(ctx, queryOutbox, []any{limit}, func(r row) error {
+		var id, data string
+		if err := r.Scan(&id, &data); err != nil {
+			return err
+		}
+		var e audit.Event
+		if err := json.Unmarshal([]byte(data), &e); err != nil {
+			return fmt.Errorf("decode event %s: %w", id, err)
+		}
+		position++
+		e.Position = position
+		hash = link(hash, e)
+		ids = append(ids, id)
+		rows = append(rows, []any{position, id, hash, string(e.Kind), micros(e.At), e.Subject, e.ClientID, e.Reference, data})
+		return nil
+	})
+	if err != nil || len(rows) == 0 {
+		return 0, err
+	}
+	if err := d.batch(ctx, queryPosition, rows); err != nil {
+		return 0, err
+	}
+	_, err = d.exec(ctx, queryCarried, d.dialect.set(ids))
+	return len(rows), err
+}
+
+// Events implements audit.Store.
+func (d *DB) Events(ctx context.Context, f audit.Filter) ([]audit.Event, error) {
+	q, args := eventsQuery(f)
+	events, err := d.events(ctx, q, args)
+	if err != nil || f.Reference == "" {
+		return events, err
+	}
+	waiting, err := d.events(ctx, queryReference, []any{f.Reference})
+	if err != nil {
+		return nil, err
+	}
+	waiting = slices.DeleteFunc(waiting, func(e audit.Event) bool { return !matches(f, e) })
+	if f.Newest {
+		slices.Reverse(waiting)
+		events = append(waiting, events...)
+	} else {
+		events = append(events, waiting...)
+	}
+	return events[:min(len(events), pageSize(f.Limit))], nil
+}
+
+func (d *DB) events(ctx context.Context, q query, args []any) (events []audit.Event, err error) {
+	err = d.all(ctx, q, args, func(r row) error {
+		var position int64
+		var hash, data string
+		if err := r.Scan(&position, &hash, &data); err != nil {
+			return err
+		}
+		var e audit.Event
+		if err := json.Unmarshal([]byte(data), &e); err != nil {
+			return fmt.Errorf("decode event %d: %w", position, err)
+		}
+		e.Position, e.Hash = position, hash
+		events = append(events, e)
+		return nil
+	})
+	return events, err
+}
+
+// eventsQuery writes the reading of the trail that f asks for.
+func eventsQuery(f audit.Filter) (query, []any) {
+	where := []string{"position > $1"}
+	args := []any{f.After}
+	add := func(condition string, arg any) {
+		args = append(args, arg)
+		where = append(where, condition+" $"+strconv.Itoa(len(args)))
+	}
+	if !f.Since.IsZero() {
+		add("at >=", micros(f.Since))
+	}
+	if f.Kind != "" {
+		add("kind =", string(f.Kind))
+	}
+	if f.Subject != "" {
+		add("subject =", f.Subject)
+	}
+	if f.ClientID != "" {
+		add("client_id =", f.ClientID)
+	}
+	if f.Reference != "" {
+		add("reference =", f.Reference)
+	}
+	order := "position"
+	if f.Newest {
+		order = "position DESC"
+	}
+	args = append(args, pageSize(f.Limit))
+	return both("SELECT position, hash, data FROM events WHERE " + strings.Join(where, " AND ") +
+		" ORDER BY " + order + " LIMIT $" + strconv.Itoa(len(args))), args
+}
+
+// matches applies to an event of the outbox what eventsQuery asks of the trail.
+func matches(f audit.Filter, e audit.Event) bool {
+	return (f.Kind == "" || e.Kind == f.Kind) && (f.Subject == "" || e.Subject == f.Subject) &&
+		(f.ClientID == "" || e.ClientID == f.ClientID) && (f.Since.IsZero() || !e.At.Before(f.Since))
+}

@@ -1,0 +1,110 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+)
+
+// Config says which database to open, and how.
+type Config struct {
+	URL      string // "sqlite:PATH" or "postgres://…"
+	Migrate  bool   // bring the schema up to date; otherwise an older one is refused
+	MaxConns int    // of the pool (Postgres) or of the readers (SQLite); 0 chooses
+	Log      *slog.Logger
+	Tracing  bool // a span for every statement (Postgres)
+}
+
+var (
+	queryNow  = both("SELECT {now}")
+	queryPing = both("SELECT 1")
+)
+
+// dialectOf reads the kind of database from a URL.
+func dialectOf(url string) (dialect, error) {
+	switch {
+	case strings.HasPrefix(url, "sqlite:"):
+		return sqlite, nil
+	case strings.HasPrefix(url, "postgres://"), strings.HasPrefix(url, "postgresql://"):
+		return postgres, nil
+	default:
+		return 0, errors.New(`the database URL begins with "sqlite:" or "postgres://"`)
+	}
+}
+
+// Open opens the database and checks its schema: one that is newer than this
+// program is refused, an older one is migrated or refused. The context bounds
+// opening alone; Close ends what Open began.
+func Open(ctx context.Context, cfg Config) (*DB, error) {
+	dia, err := dialectOf(cfg.URL)
+	if err != nil {
+		return nil, err
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	d := &DB{dialect: dia}
+	if d.driver, err = dial(ctx, dia, cfg); err != nil {
+		return nil, err
+	}
+	if err := d.ready(ctx, cfg); err != nil {
+		return nil, errors.Join(err, d.driver.close())
+	}
+	d.bell = newBell(context.WithoutCancel(ctx), d.driver, cfg.Log)
+	return d, nil
+}
+
+func dial(ctx context.Context, dia dialect, cfg Config) (driver, error) {
+	if dia == sqlite {
+		return openSQLite(ctx, cfg)
+	}
+	return openPostgres(ctx, cfg)
+}
+
+// ready compares the schema with the one this program was written for.
+func (d *DB) ready(ctx context.Context, cfg Config) error {
+	have, err := d.schemaVersion(ctx)
+	if err != nil {
+		return err
+	}
+	want, err := latest(d.dialect)
+	if err != nil {
+		return err
+	}
+	switch {
+	case have > want:
+		return newerSchema(have, want)
+	case have == want:
+		return nil
+	case cfg.Migrate:
+		return migrate(ctx, d.dialect, cfg.URL)
+	default:
+		return olderSchema(have, want)
+	}
+}
+
+// Close rings what is still to be rung and closes every connection.
+func (d *DB) Close() error {
+	d.bell.close()
+	return d.driver.close()
+}
+
+// Ping reports whether the database answers.
+func (d *DB) Ping(ctx context.Context) error {
+	var one int
+	return d.one(ctx, queryPing, nil, &one)
+}
+
+// Now returns the database's clock, which every node agrees on.
+func (d *DB) Now(ctx context.Context) (time.Time, error) {
+	var us int64
+	if err := d.one(ctx, queryNow, nil, &us); err != nil {
+		return time.Time{}, fmt.Errorf("read the database's clock: %w", err)
+	}
+	return instant(us), nil
+}
+
+func isNone(err error) bool { return errors.Is(err, errNone) }
