@@ -1,0 +1,54 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"net/http"
+
+	"github.com/gatekeeper-oidc/gatekeeper/admin"
+	"github.com/gatekeeper-oidc/gatekeeper/internal/config"
+)
+
+// openBackend reaches the admin API: that of --server, or the store itself.
+func (a *app) openBackend(ctx context.Context) (*backend, error) {
+	if server := cmp.Or(a.global.server, a.Getenv(envServer)); server != "" {
+		return a.openServer(server)
+	}
+	cfg, err := a.loadGlobal()
+	if err != nil {
+		return nil, err
+	}
+	a.hush(cfg)
+	p, err := wire(ctx, cfg, a.world)
+	if err != nil {
+		return nil, err
+	}
+	return &backend{API: p.API, config: cfg, issuer: cfg.Issuer, dev: cfg.Dev, program: p, close: p.Close}, nil
+}
+
+// hush lets a command log only what goes wrong, in words: a person reads it.
+func (a *app) hush(cfg *config.Config) {
+	cfg.LogFormat = "text"
+	switch {
+	case a.global.quiet:
+		cfg.LogLevel = "error"
+	case cfg.Origin("log_level") == "default":
+		cfg.LogLevel = "warn"
+	}
+}
+
+func (a *app) openServer(server string) (*backend, error) {
+	file := cmp.Or(a.global.tokenFile, a.Getenv(envTokenFile))
+	if file == "" {
+		return nil, usagef("--server needs a token with an admin scope: name its file with --token-file or %s", envTokenFile)
+	}
+	token, err := a.readSecret(file)
+	if err != nil {
+		return nil, err
+	}
+	c, err := admin.NewClient(server, token, http.DefaultTransport)
+	if err != nil {
+		return nil, usagef("%v", err)
+	}
+	return &backend{API: c, close: func() error { return nil }}, nil
+}
