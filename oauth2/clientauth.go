@@ -206,6 +206,46 @@ func assertionIssuer(token string) string {
 	return c.Subject
 }
 
+// assertionChecks are the rules about what a client assertion says (RFC 7523
+// section 3); each returns what is wrong, or "".
+var assertionChecks = []struct {
+	rule string
+	run  func(p *Provider, c *Client, a *assertionClaims) string
+}{
+	{"assertion_about", func(_ *Provider, c *Client, a *assertionClaims) string {
+		if a.Issuer != c.ID || a.Subject != c.ID {
+			return "iss or sub"
+		}
+		return ""
+	}},
+	{"assertion_audience", func(p *Provider, _ *Client, a *assertionClaims) string {
+		if len(a.Audience) == 1 && (a.Audience[0] == p.cfg.Issuer || a.Audience[0] == p.cfg.Issuer+"/oauth2/token") {
+			return ""
+		}
+		return "not this server alone: " + strings.Join(a.Audience, " ")
+	}},
+	{"assertion_exp", func(p *Provider, _ *Client, a *assertionClaims) string {
+		now, expires := p.cfg.Now(), time.Unix(a.Expires, 0)
+		if a.Expires == 0 || !now.Before(expires.Add(leeway)) || expires.After(now.Add(5*time.Minute+leeway)) {
+			return "not within five minutes"
+		}
+		return ""
+	}},
+	{"assertion_iat", func(p *Provider, _ *Client, a *assertionClaims) string {
+		soon := p.cfg.Now().Add(leeway)
+		if time.Unix(a.NotUntil, 0).After(soon) || time.Unix(a.IssuedAt, 0).After(soon) {
+			return "in the future"
+		}
+		return ""
+	}},
+	{"assertion_jti", func(_ *Provider, _ *Client, a *assertionClaims) string {
+		if a.ID == "" || len(a.ID) > 256 {
+			return "missing or too long"
+		}
+		return ""
+	}},
+}
+
 // provesKey checks a client assertion (RFC 7523 section 3): signed by a registered
 // key, by and about the client, for this server alone, short-lived, used once.
 func (p *Provider) provesKey(r *http.Request, c *Client, token string) error {
@@ -217,21 +257,12 @@ func (p *Provider) provesKey(r *http.Request, c *Client, token string) error {
 	if err := json.Unmarshal(payload, &a); err != nil {
 		return factual("assertion_claims", "malformed")
 	}
-	now := p.cfg.Now()
-	expires := time.Unix(a.Expires, 0)
-	switch {
-	case a.Issuer != c.ID || a.Subject != c.ID:
-		return factual("assertion_about", "iss or sub")
-	case len(a.Audience) != 1 || a.Audience[0] != p.cfg.Issuer && a.Audience[0] != p.cfg.Issuer+"/oauth2/token":
-		return factual("assertion_audience", strings.Join(a.Audience, " "))
-	case a.Expires == 0 || !now.Before(expires.Add(leeway)) || expires.After(now.Add(5*time.Minute+leeway)):
-		return factual("assertion_exp", "not within five minutes")
-	case a.NotUntil != 0 && time.Unix(a.NotUntil, 0).After(now.Add(leeway)), a.IssuedAt != 0 && time.Unix(a.IssuedAt, 0).After(now.Add(leeway)):
-		return factual("assertion_iat", "in the future")
-	case a.ID == "" || len(a.ID) > 256:
-		return factual("assertion_jti", "missing or too long")
+	for _, check := range assertionChecks {
+		if why := check.run(p, c, &a); why != "" {
+			return factual(check.rule, why)
+		}
 	}
-	unused, err := p.cfg.Store.UseAssertion(r.Context(), c.ID, a.ID, expires.Add(2*leeway))
+	unused, err := p.cfg.Store.UseAssertion(r.Context(), c.ID, a.ID, time.Unix(a.Expires, 0).Add(2*leeway))
 	if err != nil {
 		return fmt.Errorf("use client assertion: %w", err)
 	}

@@ -171,9 +171,10 @@ func addressFits(t ClientType, uri string) string {
 		}
 	}
 	u, err := url.Parse(uri)
-	switch {
-	case err != nil || u.Scheme == "":
+	if err != nil || u.Scheme == "" {
 		return "A redirect URI is absolute."
+	}
+	switch {
 	case strings.Contains(uri, "#"):
 		return "A redirect URI has no fragment."
 	case u.User != nil:
@@ -181,6 +182,12 @@ func addressFits(t ClientType, uri string) string {
 	case strings.Contains(u.Path, "/../") || strings.HasSuffix(u.Path, "/..") || strings.Contains(u.Path, "/./"):
 		return "A redirect URI has no relative path segments."
 	}
+	return schemeFits(t, u)
+}
+
+// schemeFits says what is wrong with the scheme of an address a browser will be
+// sent to, for a client of type t.
+func schemeFits(t ClientType, u *url.URL) string {
 	switch u.Scheme {
 	case "https":
 		if u.Host == "" {

@@ -58,7 +58,8 @@ func newEngine(p *Provider) *engine {
 	s.AuthorizeEndpointHandlers = fosite.AuthorizeEndpointHandlers{code, proof}
 	s.TokenEndpointHandlers = fosite.TokenEndpointHandlers{grantRouter{
 		GrantCode: {
-			code, proof, link{handle: p.requireStanding},
+			code, proof,
+			link{handle: p.requireStanding},
 			&openid.OpenIDConnectExplicitHandler{OpenIDConnectRequestStorage: a, Config: s, IDTokenHandleHelper: id},
 			link{populate: p.redeem},
 		},

@@ -1,12 +1,21 @@
 package oauth2
 
-
 // What the tests of this package's parsers see of them.
 var (
 	RedirectAllowed = redirectAllowed
 	HalfHash        = halfHash
 	Leeway          = leeway
 )
+
+// Rules names the checks of both tables.
+func Rules() (names []string) {
+	for _, table := range [][]check{certain, sound} {
+		for _, c := range table {
+			names = append(names, c.rule)
+		}
+	}
+	return names
+}
 
 // ParseScope reads a scope parameter.
 func ParseScope(s string) ([]string, error) {
@@ -48,4 +57,3 @@ func AssertionIssuer(token string) string { return assertionIssuer(token) }
 
 // AddressFits is what registration says of a redirect URI.
 func AddressFits(t ClientType, uri string) string { return addressFits(t, uri) }
-

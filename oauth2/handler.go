@@ -194,7 +194,7 @@ func (h *Handler) finish(w http.ResponseWriter, r *http.Request, in Interaction,
 	}
 	p.remember(StandingQuery{Session: s.ID, Subject: u.ID}, Standing{UserFound: true, User: u}, now)
 	p.cfg.Meter.TokenIssued(GrantCode, "code")
-	return h.respond(w, r, in.Request, url.Values{"code": {code}})
+	return h.respond(w, in.Request, url.Values{"code": {code}})
 }
 
 // refuse answers an error of begin: at the application where it is certain, on a

@@ -129,27 +129,36 @@ func (p *Provider) authentic(ctx context.Context, token string) (accessClaims, e
 	if v, ok := p.verified.GetIfPresent(key); ok && v.keys == ring {
 		return v.claims, nil
 	}
-	a := accessClaims{userClaims: &userClaims{}}
-	if strings.HasPrefix(token, accessPrefix) {
-		if err := p.unseal(token, accessPrefix, "access", &a); err != nil {
-			return a, ErrInactive
-		}
-	} else {
-		payload, err := p.cfg.Keys.VerifyContext(ctx, token, "at+jwt")
-		if errors.Is(err, keys.ErrSignature) {
-			return a, ErrInactive
-		}
-		if err != nil {
-			return a, fmt.Errorf("verify access token: %w", err)
-		}
-		if err := json.Unmarshal(payload, &a); err != nil {
-			return a, ErrInactive
-		}
+	a, err := p.claimsOf(ctx, token)
+	if err != nil {
+		return accessClaims{}, err
 	}
 	if a.UID == "" {
 		a.userClaims = nil // client credentials: nobody's
 	}
 	p.verified.Set(key, verified{a, ring})
+	return a, nil
+}
+
+// claimsOf unseals or verifies an access token.
+func (p *Provider) claimsOf(ctx context.Context, token string) (accessClaims, error) {
+	a := accessClaims{userClaims: &userClaims{}}
+	if strings.HasPrefix(token, accessPrefix) {
+		if err := p.unseal(token, accessPrefix, "access", &a); err != nil {
+			return a, ErrInactive
+		}
+		return a, nil
+	}
+	payload, err := p.cfg.Keys.VerifyContext(ctx, token, "at+jwt")
+	if errors.Is(err, keys.ErrSignature) {
+		return a, ErrInactive
+	}
+	if err != nil {
+		return a, fmt.Errorf("verify access token: %w", err)
+	}
+	if err := json.Unmarshal(payload, &a); err != nil {
+		return a, ErrInactive
+	}
 	return a, nil
 }
 

@@ -61,7 +61,7 @@ func (h *Handler) tell(w http.ResponseWriter, r *http.Request, req AuthorizeRequ
 		ref, _ := h.mux.Refuse(r, f)
 		detail += " (ref " + ref + ")"
 	}
-	return h.respond(w, r, req, url.Values{"error": {f.Code}, "error_description": {web.Description(detail)}})
+	return h.respond(w, req, url.Values{"error": {f.Code}, "error_description": {web.Description(detail)}})
 }
 
 // aboutPeople lists the errors of OpenID Connect Core section 3.1.2.6 and RFC 6749
@@ -73,7 +73,7 @@ func aboutPeople(code string) bool {
 // respond is the one writer of authorization responses. It goes to a redirect URI
 // that was checked, says who it is from (RFC 9207), and never forwards a request
 // body: 303, not 307 (RFC 9700 section 4.12).
-func (h *Handler) respond(w http.ResponseWriter, r *http.Request, req AuthorizeRequest, params url.Values) error {
+func (h *Handler) respond(w http.ResponseWriter, req AuthorizeRequest, params url.Values) error {
 	if req.State != "" {
 		params.Set("state", req.State)
 	}

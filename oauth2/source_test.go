@@ -5,31 +5,54 @@ import (
 	"crypto"
 	"errors"
 	"io"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/gatekeeper-oidc/gatekeeper/keys"
 )
 
-var errBroken = errors.New("the HSM does not answer")
-
-// Generate makes a key that fails while the source is broken.
-func (s *moodySource) Generate(ctx context.Context, alg string) (crypto.Signer, []byte, error) {
-	k, private, err := s.Software.Generate(ctx, alg)
-	return moodySigner{k, s}, private, err
+// cachedKeys makes each kind of key once per process, and can be made to fail.
+type cachedKeys struct {
+	keys.Software
+	broken atomic.Bool
+	fresh  atomic.Bool // make another key than last time
 }
 
-// Open opens a key that fails while the source is broken.
-func (s *moodySource) Open(ctx context.Context, alg string, private []byte) (crypto.Signer, error) {
-	k, err := s.Software.Open(ctx, alg, private)
-	return moodySigner{k, s}, err
+var made sync.Map // alg → func() (made, error)
+
+type madeKey struct {
+	signer crypto.Signer
+	der    []byte
 }
 
-type moodySigner struct {
-	crypto.Signer
-
-	source *moodySource
-}
-
-func (s moodySigner) Sign(rand io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
-	if s.source.broken.Load() {
-		return nil, errBroken
+func (c *cachedKeys) Generate(ctx context.Context, alg string) (crypto.Signer, []byte, error) {
+	if c.fresh.Load() {
+		s, der, err := c.Software.Generate(ctx, alg)
+		return brittle{s, &c.broken}, der, err
 	}
-	return s.Signer.Sign(rand, digest, opts)
+	once, _ := made.LoadOrStore(alg, sync.OnceValues(func() (madeKey, error) {
+		s, der, err := c.Software.Generate(context.WithoutCancel(ctx), alg)
+		return madeKey{s, der}, err
+	}))
+	k, err := once.(func() (madeKey, error))()
+	return brittle{k.signer, &c.broken}, slices.Clone(k.der), err
+}
+
+func (c *cachedKeys) Open(ctx context.Context, alg string, private []byte) (crypto.Signer, error) {
+	s, err := c.Software.Open(ctx, alg, private)
+	return brittle{s, &c.broken}, err
+}
+
+// brittle is a signer in a machine that can be unplugged.
+type brittle struct {
+	crypto.Signer
+	broken *atomic.Bool
+}
+
+func (b brittle) Sign(rand io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+	if b.broken.Load() {
+		return nil, errors.New("unplugged")
+	}
+	return b.Signer.Sign(rand, digest, opts)
 }
