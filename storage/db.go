@@ -88,7 +88,7 @@ func (d *DB) InTx(ctx context.Context, f func(ctx context.Context) error) error 
 	if err != nil {
 		return fail(fmt.Errorf("begin: %w", err))
 	}
-	d.count(1)
+	d.trips.Add(1)
 	u := &unit{transaction: tx}
 	committed := false
 	defer func() {
@@ -102,7 +102,9 @@ func (d *DB) InTx(ctx context.Context, f func(ctx context.Context) error) error 
 	if u.doomed != nil {
 		return fmt.Errorf("transaction failed earlier: %w", u.doomed)
 	}
-	d.count(1)
+	if d.dialect == postgres {
+		d.trips.Add(1)
+	}
 	if err := tx.commit(ctx); err != nil {
 		return fail(fmt.Errorf("commit: %w", err))
 	}
@@ -117,16 +119,10 @@ func (u *unit) doom(err error) {
 	}
 }
 
-// count adds the statements that only frame a transaction, which cost a trip on
-// Postgres alone.
-func (d *DB) count(n uint64) {
-	if d.dialect == postgres {
-		d.trips.Add(n)
-	}
-}
-
-// Trips returns how many statements have been sent since Open: what a request
-// costs is the difference. BEGIN and COMMIT count on Postgres.
+// Trips returns how often the database was waited for since Open: what a request
+// costs is the difference. On Postgres that is every statement, BEGIN and COMMIT
+// among them; on SQLite, which has no network, a transaction is one turn of the
+// writer and counts once.
 func (d *DB) Trips() uint64 { return d.trips.Load() }
 
 // send runs f on the transaction of ctx, or on the connection q asks for, and
@@ -135,9 +131,11 @@ func (d *DB) send(ctx context.Context, q query, args []any, f func(e executor, t
 	if err := checkArgs(args); err != nil {
 		return err
 	}
-	d.trips.Add(1)
-	text := q.text[d.dialect]
-	if u := d.unit(ctx); u != nil {
+	text, u := q.text[d.dialect], d.unit(ctx)
+	if u == nil || d.dialect == postgres {
+		d.trips.Add(1)
+	}
+	if u != nil {
 		err := fail(f(u, text))
 		if err != nil && !isNone(err) {
 			u.doom(err)
