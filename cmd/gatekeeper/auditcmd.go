@@ -113,14 +113,11 @@ func (a *app) follow(ctx context.Context, api admin.API, f audit.Filter) error {
 		case <-time.After(followWait):
 		}
 		events, err := api.Events(ctx, f)
-		if ctx.Err() != nil {
-			return nil // interrupted while asking: that is how a tail ends
-		}
-		if err != nil {
+		switch {
+		case err != nil && ctx.Err() == nil:
 			return err
-		}
-		if len(events) == 0 {
-			continue
+		case len(events) == 0:
+			continue // or interrupted while asking, which is how a tail ends
 		}
 		if err := a.printEvents(events); err != nil {
 			return err

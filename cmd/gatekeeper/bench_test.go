@@ -38,6 +38,7 @@ type rig struct {
 
 // stores are the databases a benchmark runs on.
 func stores(tb testing.TB) map[string]func() string {
+	tb.Helper()
 	all := map[string]func() string{
 		"sqlite": func() string { return "sqlite:" + filepath.Join(tb.TempDir(), "gatekeeper.db") },
 	}

@@ -23,7 +23,7 @@ func (a *app) openBackend(ctx context.Context) (*backend, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &backend{API: p.API, config: cfg, issuer: cfg.Issuer, dev: cfg.Dev, program: p, close: p.Close}, nil
+	return &backend{API: p.API, config: cfg, issuer: cfg.Issuer, dev: cfg.Dev || cfg.TLS == "dev", program: p, close: p.Close}, nil
 }
 
 // hush lets a command log only what goes wrong, in words: a person reads it.

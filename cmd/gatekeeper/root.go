@@ -98,7 +98,7 @@ func run(ctx context.Context, w world) int {
 }
 
 func (a *app) execute(ctx context.Context) int {
-	root := a.rootCommand()
+	root := a.rootCommand() //nolint:contextcheck // a command gets its context when it is executed
 	root.SetArgs(a.Args)
 	cmd, err := root.ExecuteContextC(ctx)
 	return a.report(cmd, err)

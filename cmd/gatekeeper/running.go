@@ -45,7 +45,7 @@ func serve(ctx context.Context, cfg *config.Config, w world) (err error) {
 		return err
 	}
 	if len(s.Doors) > 1 {
-		if s.Doors[1].Handler, err = p.management(s.Health); err != nil {
+		if s.Doors[1].Handler, err = p.management(s.Health); err != nil { //nolint:contextcheck // each request brings its own context
 			return err
 		}
 	}
@@ -82,6 +82,9 @@ func openSockets(ctx context.Context, cfg *config.Config) ([]door, error) {
 	if listeners, err = listen(ctx, "management-listen", cfg.ManagementListen); err != nil {
 		closeSockets(doors)
 		return nil, err
+	}
+	if host, port, err := net.SplitHostPort(cfg.ManagementListen); err == nil && port == "0" {
+		cfg.ManagementListen = net.JoinHostPort(host, portOf(listeners[0]))
 	}
 	return append(doors, door{Name: "management", Listeners: listeners}), nil
 }

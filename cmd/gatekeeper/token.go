@@ -132,12 +132,12 @@ func decodeJWT(token string) (decodedToken, error) {
 	for i, to := range []*map[string]any{&d.Header, &d.Claims} {
 		text, err := base64.RawURLEncoding.DecodeString(parts[i])
 		if err != nil {
-			return decodedToken{}, &exitError{exitUsage, fmt.Errorf("%w (%v)", errNotJWT, err)}
+			return decodedToken{}, &exitError{exitUsage, fmt.Errorf("%w (%w)", errNotJWT, err)}
 		}
 		dec := json.NewDecoder(strings.NewReader(string(text)))
 		dec.UseNumber()
 		if err := dec.Decode(to); err != nil {
-			return decodedToken{}, &exitError{exitUsage, fmt.Errorf("%w (%v)", errNotJWT, err)}
+			return decodedToken{}, &exitError{exitUsage, fmt.Errorf("%w (%w)", errNotJWT, err)}
 		}
 	}
 	return d, nil

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -67,23 +69,12 @@ func (a *app) try(ctx context.Context, o tryOptions) (err error) {
 	}
 	var cfg *config.Config
 	if o.issuer == "" || o.client == "" {
-		a.global.issuer = o.issuer // the store answers for that issuer's tokens
-		b, err := a.open(ctx)
+		b, giveBack, err := a.lend(ctx, trip)
 		if err != nil {
 			return err
 		}
-		defer func() { _ = b.close() }() // the last thing done with it is checked where it is done
-		trip.api, trip.forget, cfg = b.API, b.forget, b.config
-		if trip.issuer == "" {
-			trip.issuer = b.issuer
-		}
-		if trip.client == "" {
-			forget, err := a.borrowClient(ctx, b, trip)
-			if err != nil {
-				return err
-			}
-			defer forget()
-		}
+		defer giveBack()
+		cfg = b.config
 	}
 	if trip.issuer == "" {
 		return usagef("say where to sign in: --issuer URL")
@@ -96,6 +87,27 @@ func (a *app) try(ctx context.Context, o tryOptions) (err error) {
 		return err
 	}
 	return trip.run(ctx)
+}
+
+// lend opens the store and takes from it what trip was not told: the issuer, a
+// client. giveBack undoes both.
+func (a *app) lend(ctx context.Context, trip *tryTrip) (_ *backend, giveBack func(), err error) {
+	a.global.issuer = trip.issuer // the store answers for that issuer's tokens
+	b, err := a.open(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	trip.api, trip.forget, trip.issuer = b.API, b.forget, cmp.Or(trip.issuer, b.issuer)
+	forget := func() {}
+	if trip.client == "" {
+		if forget, err = a.borrowClient(ctx, b, trip); err != nil {
+			return nil, nil, errors.Join(err, b.close())
+		}
+	}
+	return b, func() {
+		forget()
+		_ = b.close() // what mattered has been answered
+	}, nil
 }
 
 // borrowClient registers the client of one try, and returns how it is forgotten.

@@ -207,7 +207,8 @@ func (t *tryTrip) userinfo(ctx context.Context) error {
 		names = append(names, name)
 	}
 	slices.Sort(names)
-	return t.ok("userinfo", "same sub; "+strings.Join(names, " "))
+	email, _ := t.result.Userinfo["email"].(string)
+	return t.ok("userinfo", join("same sub", "email", email, "claims", strings.Join(names, " ")))
 }
 
 // join puts words beside each other and drops a label that has no value.
