@@ -214,4 +214,16 @@ func (a *app) active(token string) bool {
 	return active
 }
 
+// dead reports whether a token is inactive in two answers running: requests
+// alternate between the nodes, so that is every node's.
+func (a *app) dead(token string) bool {
+	a.t.Helper()
+	for range 2 {
+		if a.active(token) {
+			return false
+		}
+	}
+	return true
+}
+
 func unmarshal(text string, v any) error { return json.Unmarshal([]byte(text), v) }

@@ -62,6 +62,7 @@ func TestKilledInTheMiddleOfRefreshes(t *testing.T) {
 // refreshUntilAnswered retries as a patient application does: the same token,
 // until somebody answers. A refusal is final.
 func refreshUntilAnswered(t *testing.T, a *app, token string) string {
+	t.Helper()
 	form := url.Values{"grant_type": {"refresh_token"}, "refresh_token": {token}}.Encode()
 	patience := time.NewTicker(10 * time.Millisecond)
 	defer patience.Stop()

@@ -25,57 +25,57 @@ const PostgresURL = "GATEKEEPER_TEST_POSTGRES"
 //
 // Databases are copies of a template that is made once for each version of the
 // schema, by whoever comes first.
-func Postgres(t testing.TB, getenv func(string) string) string {
-	t.Helper()
+func Postgres(tb testing.TB, getenv func(string) string) string {
+	tb.Helper()
 	admin := getenv(PostgresURL)
 	switch {
 	case admin == "" && getenv("CI") == "true":
-		t.Fatalf("%s is not set", PostgresURL)
+		tb.Fatalf("%s is not set", PostgresURL)
 	case admin == "":
-		t.Skipf("%s is not set: no Postgres to test with", PostgresURL)
+		tb.Skipf("%s is not set: no Postgres to test with", PostgresURL)
 	}
 	db, err := sql.Open("pgx", admin)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	ctx := context.WithoutCancel(t.Context()) // cleaning up outlives the test
+	ctx := context.WithoutCancel(tb.Context()) // cleaning up outlives the test
 	template, err := templateDatabase(ctx, db, admin)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	name := "gatekeeper_test_" + rand.Text()
 	if _, err := db.ExecContext(ctx, fmt.Sprintf(`CREATE DATABASE %q TEMPLATE %q`, name, template)); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		if _, err := db.ExecContext(ctx, fmt.Sprintf(`DROP DATABASE %q WITH (FORCE)`, name)); err != nil {
-			t.Error(err)
+			tb.Error(err)
 		}
 		_ = db.Close()
 	})
-	return inDatabase(t, admin, name)
+	return inDatabase(tb, admin, name)
 }
 
 // EmptyPostgres is Postgres without a schema.
-func EmptyPostgres(t testing.TB, getenv func(string) string) string {
-	t.Helper()
-	full := Postgres(t, getenv)
+func EmptyPostgres(tb testing.TB, getenv func(string) string) string {
+	tb.Helper()
+	full := Postgres(tb, getenv)
 	db, err := sql.Open("pgx", full)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	defer db.Close()
-	if _, err := db.ExecContext(t.Context(), `DROP SCHEMA public CASCADE; CREATE SCHEMA public`); err != nil {
-		t.Fatal(err)
+	if _, err := db.ExecContext(tb.Context(), `DROP SCHEMA public CASCADE; CREATE SCHEMA public`); err != nil {
+		tb.Fatal(err)
 	}
 	return full
 }
 
-func inDatabase(t testing.TB, admin, name string) string {
-	t.Helper()
+func inDatabase(tb testing.TB, admin, name string) string {
+	tb.Helper()
 	u, err := url.Parse(admin)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	u.Path = "/" + name
 	return u.String()

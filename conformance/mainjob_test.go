@@ -68,7 +68,7 @@ func TestMainJob(t *testing.T) {
 			if r := a.call("revocation_endpoint", url.Values{"token": {next.RefreshToken}}); r.status != http.StatusOK {
 				t.Fatalf("revocation answered %d %s", r.status, r.text)
 			}
-			poll(t, "the access token is dead on every node", func() bool { return !a.active(next.AccessToken) && !a.active(next.AccessToken) })
+			poll(t, "the access token is dead on every node", func() bool { return a.dead(next.AccessToken) })
 			if _, err := a.refresh(next.RefreshToken); err == nil {
 				t.Error("a revoked refresh token was accepted")
 			}
@@ -108,6 +108,7 @@ func resourceServer(t *testing.T, d *deployment, a *app, token, uid string) {
 }
 
 func signOut(t *testing.T, d *deployment, a *app, b *browser) {
+	t.Helper()
 	tr := a.begin("prompt", "none")
 	tok, _ := a.redeem(tr, a.code(tr, b.get(tr.url)))
 	raw, _ := tok.Extra("id_token").(string)

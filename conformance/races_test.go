@@ -98,6 +98,6 @@ func TestReplayedRefreshTokenEndsTheFamily(t *testing.T) {
 		if _, err := a.refresh(third.RefreshToken); err == nil {
 			t.Error("the newest token outlived the replay of an old one")
 		}
-		poll(t, "the access token is dead on every node", func() bool { return !a.active(third.AccessToken) && !a.active(third.AccessToken) })
+		poll(t, "the access token is dead on every node", func() bool { return a.dead(third.AccessToken) })
 	})
 }

@@ -35,6 +35,7 @@ const contenders = 32
 // Storage is the contract of the Stores, whatever database they stand on. open
 // returns an empty one, which ends with the test.
 func Storage(t *testing.T, open func(t *testing.T) Stores) {
+	t.Helper()
 	for _, group := range []struct {
 		name  string
 		tests []contract

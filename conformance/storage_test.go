@@ -11,24 +11,24 @@ import (
 var _ Stores = (*storage.DB)(nil)
 
 // openStorage opens the database at url for the length of a test.
-func openStorage(t testing.TB, url string) *storage.DB {
-	t.Helper()
-	db, err := storage.Open(t.Context(), storage.Config{URL: url, Migrate: true, MaxConns: 8})
+func openStorage(tb testing.TB, url string) *storage.DB {
+	tb.Helper()
+	db, err := storage.Open(tb.Context(), storage.Config{URL: url, Migrate: true, MaxConns: 8})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		if err := db.Close(); err != nil {
-			t.Error(err)
+			tb.Error(err)
 		}
 	})
 	return db
 }
 
 // storageDatabases are the kinds a test runs on: the URL of a fresh one each.
-var storageDatabases = map[string]func(t testing.TB) string{
-	"sqlite":   func(t testing.TB) string { t.Helper(); return "sqlite:" + filepath.Join(t.TempDir(), "test.db") },
-	"postgres": func(t testing.TB) string { t.Helper(); return Postgres(t, os.Getenv) },
+var storageDatabases = map[string]func(tb testing.TB) string{
+	"sqlite":   func(tb testing.TB) string { tb.Helper(); return "sqlite:" + filepath.Join(tb.TempDir(), "test.db") },
+	"postgres": func(tb testing.TB) string { tb.Helper(); return Postgres(tb, os.Getenv) },
 }
 
 // onEachDatabase runs f on each kind of database.

@@ -80,8 +80,9 @@ func bellHeard(b *bench) {
 	b.rotate("g3", 1, 0)
 	same(b, "a replay", b.rotate("g3", 1, 0), oauth2.Replayed)
 	check("grant:g3", nil)
+	k := b.key("k")
 	check("key:", b.ChangeKeys(ctx, func(context.Context, []keys.Key, time.Time) ([]keys.Key, error) {
-		return []keys.Key{b.key("k")}, nil
+		return []keys.Key{k}, nil
 	}))
 }
 

@@ -68,7 +68,7 @@ func TestRunFollowsTheBellAndTheClock(t *testing.T) {
 			r, err := NewRing(RingConfig{
 				Store: store, Vault: mustVault(t, rootOf(1)), Source: Software{}, Record: store.record,
 				Policy: Policy{Algs: []string{ES256}}, Log: quiet,
-				Now: time.Now, //nolint:forbidigo // the bubble's clock
+				Now: time.Now, // the bubble's clock
 			})
 			if err != nil {
 				t.Fatal(err)
@@ -126,6 +126,6 @@ func TestSignWaitsForASlotAsLongAsItsContext(t *testing.T) {
 type syncStore struct{ memStore }
 
 func (s *syncStore) Keys(ctx context.Context) ([]Key, time.Time, error) {
-	s.set(func(m *memStore) { m.now = time.Now() }) //nolint:forbidigo // the bubble's clock
+	s.set(func(m *memStore) { m.now = time.Now() }) // the bubble's clock
 	return s.memStore.Keys(ctx)
 }
