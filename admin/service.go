@@ -22,8 +22,8 @@ const setupTTL = 30 * time.Minute
 type Engine interface {
 	Inspect(ctx context.Context, token string) (oauth2.Token, error)
 	CheckClient(c *oauth2.Client) error
-	NewSecret() (plain string, keep oauth2.SecretHash)
-	HashSecret(plain string) (oauth2.SecretHash, error)
+	NewSecret(c *oauth2.Client) (plain string, keep oauth2.SecretHash)
+	KeepSecret(c *oauth2.Client, plain string) (oauth2.SecretHash, error)
 }
 
 var _ Engine = (*oauth2.Provider)(nil)

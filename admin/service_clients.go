@@ -67,6 +67,9 @@ func (s *Service) UpdateClient(ctx context.Context, c oauth2.Client) (oauth2.Cli
 		if c.Secrets = have.Secrets; !keepsSecret(c) {
 			c.Secrets = nil
 		}
+		if err := sharedSecretKnown(c); err != nil {
+			return err
+		}
 		var changed []string
 		for _, f := range diff(have, c) {
 			changed = append(changed, f.Name)
@@ -183,19 +186,30 @@ func (s *Service) secret(c oauth2.Client, brought string) (plain string, keep []
 	case !keepsSecret(c):
 		return "", nil, nil
 	case brought == "":
-		made, h := s.OAuth.NewSecret()
+		made, h := s.OAuth.NewSecret(&c)
 		return made, []oauth2.SecretHash{h}, nil
 	}
-	h, err := s.OAuth.HashSecret(brought)
+	h, err := s.OAuth.KeepSecret(&c, brought)
 	if err != nil {
 		return "", nil, fmt.Errorf("secret of client %s: %w", c.ID, err)
 	}
 	return brought, []oauth2.SecretHash{h}, nil
 }
 
-// keepsSecret reports whether the application authenticates with a secret.
+// keepsSecret reports whether the application has a secret: to authenticate with,
+// or to have its answers signed with.
 func keepsSecret(c oauth2.Client) bool {
-	return slices.Contains([]string{oauth2.AuthBasic, oauth2.AuthPost}, c.AuthMethod)
+	return c.SharesSecret() || slices.Contains([]string{oauth2.AuthBasic, oauth2.AuthPost}, c.AuthMethod)
+}
+
+// sharedSecretKnown holds a changed application that now shares its secret to
+// having one of which more than the hash was kept.
+func sharedSecretKnown(c oauth2.Client) error {
+	if !c.SharesSecret() || slices.ContainsFunc(c.Secrets, func(s oauth2.SecretHash) bool { return s.Sealed != nil }) {
+		return nil
+	}
+	return invalid("client_secret_shared", "HS256 and client_secret_jwt need the secret itself, and only a hash of this client's was kept; "+
+		"delete the client and create it again.")
 }
 
 // shown is c as it may leave: without its secrets' hashes.

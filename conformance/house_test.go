@@ -19,7 +19,7 @@ const module = "github.com/gatekeeper-oidc/gatekeeper"
 // never one above, never a neighbour.
 var floors = [][]string{
 	{"internal/fault", "internal/meter"},
-	{"keys", "templates", "migrations", "internal/ratelimit", "internal/config"},
+	{"keys", "templates", "migrations", "internal/ratelimit", "internal/config", "internal/fetch"},
 	{"internal/web"},
 	{"audit"},
 	{"identity"},

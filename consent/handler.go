@@ -75,14 +75,15 @@ func (h *Handler) show(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return fmt.Errorf("client of interaction %s: %w", in.ID, err)
 	}
-	ask, known := in.Request.Scopes, []string(nil)
+	asked := in.Request.Asked()
+	ask, known := asked, []string(nil)
 	if !in.Request.HasPrompt("consent") {
 		allowed, _, err := h.service.Remembered(r.Context(), u.ID, c.ID)
 		if err != nil {
 			return err
 		}
-		ask = beyond(in.Request.Scopes, allowed)
-		known = beyond(in.Request.Scopes, ask)
+		ask = beyond(asked, allowed)
+		known = beyond(asked, ask)
 	}
 	form := templates.Form{Action: pathConsent, CSRF: h.mux.FormToken(w, r)}
 	form.Fields = []templates.Field{{Name: "i", Value: in.ID}, {Name: "session", Value: s.ID}}
@@ -112,7 +113,7 @@ func (h *Handler) decide(w http.ResponseWriter, r *http.Request) error {
 		return onward(w, r, in)
 	}
 	a := Answer{
-		UserID: u.ID, ClientID: in.Request.ClientID, Session: s.ID, Scopes: in.Request.Scopes,
+		UserID: u.ID, ClientID: in.Request.ClientID, Session: s.ID, Scopes: in.Request.Asked(),
 		Then: func(ctx context.Context) error { return h.flow.Advance(ctx, in) },
 	}
 	switch form.Get("decision") {

@@ -48,7 +48,7 @@ func (s *Step) Needed(ctx context.Context, in oauth2.Interaction) (reason string
 	if err != nil {
 		return "", err
 	}
-	if !found || len(beyond(in.Request.Scopes, allowed)) > 0 {
+	if !found || len(beyond(in.Request.Asked(), allowed)) > 0 {
 		return consentRequired, nil
 	}
 	return "", nil

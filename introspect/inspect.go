@@ -112,7 +112,7 @@ func (i *Inspector) answer(t oauth2.Token) Answer {
 		Scope:     strings.Join(t.Scopes, " "),
 		ClientID:  t.ClientID,
 		Issuer:    i.Issuer,
-		Subject:   t.Subject,
+		Subject:   t.Sub,
 		Audience:  t.Audience,
 		ExpiresAt: seconds(t.ExpiresAt),
 		IssuedAt:  seconds(t.IssuedAt),
@@ -133,7 +133,7 @@ func (i *Inspector) answer(t oauth2.Token) Answer {
 
 // person adds what only a token with a person behind it can say.
 func (a *Answer) person(t oauth2.Token) {
-	a.UID = t.User.ID
+	a.UID = t.Sub
 	a.AuthTime = seconds(t.AuthTime)
 	a.Roles = t.User.Roles
 	mfa := t.ACR == identity.ACRMulti

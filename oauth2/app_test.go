@@ -38,7 +38,7 @@ func (f *fixture) app(id string, edit ...func(*oauth2.Client)) *app {
 	must(f.tb, f.p.CheckClient(&a.Client))
 	if a.AuthMethod == oauth2.AuthBasic || a.AuthMethod == oauth2.AuthPost {
 		var keep oauth2.SecretHash
-		a.secret, keep = f.p.NewSecret()
+		a.secret, keep = f.p.NewSecret(&a.Client)
 		a.Secrets = []oauth2.SecretHash{keep}
 	}
 	must(f.tb, f.db.InsertClient(f.tb.Context(), a.Client))

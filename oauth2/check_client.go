@@ -88,16 +88,6 @@ func cutLoopbackPort(uri string) (string, bool) {
 	return "", false
 }
 
-func mayUseCode(_ context.Context, d *draft) *fault.Error {
-	for _, g := range d.client.Grants {
-		if g == GrantCode {
-			return nil
-		}
-	}
-	return invalid("unauthorized_client", "The application is not registered for the authorization code grant.").
-		With("registered", strings.Join(d.client.Grants, " "))
-}
-
 // origin returns scheme://host of an address, for CORS and for pages.
 func origin(uri string) string {
 	u, err := url.Parse(uri)

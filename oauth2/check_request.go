@@ -15,7 +15,7 @@ import (
 var limits = map[string]int{
 	"state": 2048, "nonce": 512, "scope": 1024, "redirect_uri": 2048, "login_hint": 320, "ui_locales": 256,
 	"acr_values": 512, "claims_locales": 256, "display": 64, "prompt": 128, "max_age": 10, "id_token_hint": 8192,
-	"code_challenge": 128, "code_challenge_method": 16, "response_mode": 64, "response_type": 64,
+	"claims": 4096, "code_challenge": 128, "code_challenge_method": 16, "response_mode": 64, "response_type": 64,
 }
 
 func noRepeats(_ context.Context, d *draft) *fault.Error {
@@ -23,6 +23,24 @@ func noRepeats(_ context.Context, d *draft) *fault.Error {
 		if len(values) > 1 && name != "resource" {
 			return invalid("invalid_request", "A parameter came more than once.").With("parameter", clip(name, 64))
 		}
+	}
+	return nil
+}
+
+// pushedWhenRequired wants the request pushed where the client said that all its
+// requests are (RFC 9126 section 6).
+func pushedWhenRequired(_ context.Context, d *draft) *fault.Error {
+	if d.client.RequirePAR && !d.pushing {
+		return invalid("invalid_request", "The application pushes its requests; this one came with the browser.")
+	}
+	return nil
+}
+
+// signedWhenRequired wants a signed request object where the client said that all
+// its requests are in one (RFC 9101 section 10.5).
+func signedWhenRequired(_ context.Context, d *draft) *fault.Error {
+	if d.client.RequireSignedRequest && !d.signed {
+		return invalid("invalid_request", "The application signs its requests; this one is not signed.")
 	}
 	return nil
 }
@@ -37,48 +55,11 @@ func sizes(_ context.Context, d *draft) *fault.Error {
 	return nil
 }
 
-func responseMode(_ context.Context, d *draft) *fault.Error {
-	switch mode := d.get("response_mode"); mode {
-	case "", "query":
-		d.req.ResponseMode = "query"
-	case "form_post":
-		d.req.ResponseMode = mode
-	default:
-		d.req.ResponseMode = "query"
-		return invalid("invalid_request", "The response_mode is not supported.").With("received", clip(mode, 64)).With("supported", "query form_post")
-	}
-	return nil
-}
-
-// noRequestObject answers as OpenID Connect Core section 3.1.2.6 says for a
-// server without request objects: ignoring one would drop what it protects.
-func noRequestObject(_ context.Context, d *draft) *fault.Error {
-	if d.get("request") != "" {
-		return invalid("request_not_supported", "Request objects are not supported.")
-	}
-	if d.get("request_uri") != "" {
-		return invalid("request_uri_not_supported", "Request objects by reference are not supported.")
-	}
-	return nil
-}
-
 func noRegistration(_ context.Context, d *draft) *fault.Error {
 	if d.get("registration") != "" {
 		return invalid("registration_not_supported", "The registration parameter is not supported.")
 	}
 	return nil
-}
-
-func responseType(_ context.Context, d *draft) *fault.Error {
-	switch t := d.get("response_type"); t {
-	case "":
-		return invalid("invalid_request", "The parameter response_type is missing.")
-	case "code":
-		d.req.ResponseType = t
-		return nil
-	default:
-		return invalid("unsupported_response_type", "The response_type is not supported.").With("received", clip(t, 64)).With("supported", "code")
-	}
 }
 
 // scopes keeps the registered ones and drops the others, as RFC 6749 section 3.3
@@ -168,6 +149,9 @@ func (p *Provider) audience(c *Client, asked []string) ([]string, *fault.Error) 
 // section 2.1.1).
 func challenge(_ context.Context, d *draft) *fault.Error {
 	sent, method := d.get("code_challenge"), d.get("code_challenge_method")
+	if !d.response.code {
+		return nil
+	}
 	if sent == "" {
 		if method != "" {
 			return invalid("invalid_request", "A code_challenge_method came without a code_challenge.")
@@ -199,8 +183,13 @@ func base64url(s string) bool {
 	return true
 }
 
+// nonce is required where an ID token passes through the browser (OpenID Connect
+// Core sections 3.2.2.1 and 3.3.2.11).
 func nonce(_ context.Context, d *draft) *fault.Error {
 	d.req.Nonce = d.get("nonce")
+	if d.req.Nonce == "" && d.response.idToken {
+		return invalid("invalid_request", "The parameter nonce is required with this response_type.")
+	}
 	return nil
 }
 
@@ -259,7 +248,9 @@ func hint(ctx context.Context, d *draft) *fault.Error {
 	if h.ClientID != d.client.ID {
 		return invalid("invalid_request", "The id_token_hint was issued to another application.").With("issued_to", clip(h.ClientID, 100))
 	}
-	d.req.HintSubject = h.Subject
+	if d.req.HintSubject, err = d.p.UserOf(ctx, &d.client, h.Subject); err != nil {
+		return fault.Of(err)
+	}
 	return nil
 }
 

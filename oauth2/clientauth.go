@@ -1,7 +1,6 @@
 package oauth2
 
 import (
-	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -160,20 +159,6 @@ func (p *Provider) proves(r *http.Request, c *Client, cred credential) error {
 
 var errUnproved = &fault.Error{Kind: fault.Unauthenticated, Code: "invalid_client", Detail: "The credential does not fit."}
 
-func (p *Provider) provesSecret(c *Client, secret string) error {
-	now, match := p.cfg.Now(), false
-	for _, s := range c.Secrets {
-		live := s.ExpiresAt.IsZero() || now.Before(s.ExpiresAt)
-		if p.cfg.Vault.CheckMAC("client-secret", s.Hash, []byte(secret)) && live {
-			match = true
-		}
-	}
-	if !match {
-		return errUnproved
-	}
-	return nil
-}
-
 // assertionAlgs are accepted from clients (RFC 8725 section 3.1).
 var assertionAlgs = []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}
 
@@ -274,21 +259,4 @@ func (p *Provider) provesKey(r *http.Request, c *Client, token string) error {
 
 func factual(name, value string) error {
 	return (&fault.Error{Kind: fault.Unauthenticated, Code: "invalid_client"}).With(name, clip(value, 256))
-}
-
-// NewSecret returns a generated client secret (shown once) and what to keep of it.
-func (p *Provider) NewSecret() (plain string, keep SecretHash) {
-	var b [32]byte
-	_, _ = rand.Read(b[:]) // never fails (crypto/rand)
-	plain = secretPrefix + base64.RawURLEncoding.EncodeToString(b[:])
-	return plain, SecretHash{Hash: p.cfg.Vault.MAC("client-secret", []byte(plain))}
-}
-
-// HashSecret returns what to keep of a secret the administrator brought; it must
-// have at least 32 characters, because it is not stretched.
-func (p *Provider) HashSecret(plain string) (SecretHash, error) {
-	if len(plain) < 32 || len(plain) > 512 {
-		return SecretHash{}, ruled("client_secret_length", invalid("invalid_client_metadata", "A client secret has 32 to 512 characters."))
-	}
-	return SecretHash{Hash: p.cfg.Vault.MAC("client-secret", []byte(plain))}, nil
 }

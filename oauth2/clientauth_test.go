@@ -101,7 +101,7 @@ func TestSecretsRotate(t *testing.T) {
 	onEach(t, func(t *testing.T, f *fixture) {
 		job := f.app("job", machine)
 		old := job.secret
-		plain, keep := f.p.NewSecret()
+		plain, keep := f.p.NewSecret(&job.Client)
 		job.Secrets[0].ExpiresAt = f.now().Add(time.Hour)
 		job.Secrets = append(job.Secrets, keep)
 		must(t, f.db.UpdateClient(t.Context(), job.Client))

@@ -7,8 +7,6 @@ import (
 	"strings"
 
 	"github.com/google/uuid"
-
-	"github.com/gatekeeper-oidc/gatekeeper/keys"
 )
 
 // A clientCheck is one rule about a client's registration; "" means it holds.
@@ -21,13 +19,19 @@ var clientChecks = []clientCheck{
 	{"client_id_form", clientIDForm},
 	{"client_type_known", clientTypeKnown},
 	{"auth_method_known", authMethodKnown},
-	{"keys_for_private_key_jwt", keysForPrivateKey},
+	{"client_keys", clientKeysFit},
 	{"grants_fit", grantsFit},
+	{"response_types_fit", responseTypesFit},
 	{"redirect_uris", redirectURIsFit},
 	{"post_logout_redirect_uris", postLogoutFit},
 	{"scopes_known", scopesKnown},
 	{"audience", audienceFit},
 	{"algorithms_known", algorithmsKnown},
+	{"encryption_known", encryptionKnown},
+	{"request_objects", requestObjectsFit},
+	{"subject_type", subjectTypeFits},
+	{"logout_addresses", logoutFits},
+	{"initiate_login_uri", initiateLoginFits},
 	{"access_token_kind", accessTokenKind},
 	{"lifetimes", lifetimesFit},
 	{"pkce_opt_out", pkceOptOut},
@@ -56,6 +60,8 @@ func (p *Provider) preset(c *Client) {
 	switch c.Type {
 	case SPA, Native:
 		method = AuthNone
+	case Device:
+		method, grants = AuthNone, []string{GrantDevice, GrantRefresh}
 	case Machine:
 		grants, scopes = []string{GrantClientCredentials}, []string{}
 	case Web:
@@ -65,6 +71,9 @@ func (p *Provider) preset(c *Client) {
 	}
 	if len(c.Grants) == 0 {
 		c.Grants = grants
+	}
+	if len(c.ResponseTypes) == 0 && c.May(GrantCode) {
+		c.ResponseTypes = []string{"code"}
 	}
 	if c.Scopes == nil {
 		c.Scopes = scopes
@@ -89,15 +98,18 @@ func clientIDForm(_ *Provider, c *Client) string {
 }
 
 func clientTypeKnown(_ *Provider, c *Client) string {
-	if !slices.Contains([]ClientType{Web, SPA, Native, Machine}, c.Type) {
-		return "The type is one of web, spa, native and machine."
+	if !slices.Contains([]ClientType{Web, SPA, Native, Machine, Device}, c.Type) {
+		return "The type is one of web, spa, native, machine and device."
 	}
 	return ""
 }
 
 func authMethodKnown(_ *Provider, c *Client) string {
-	if !slices.Contains([]string{AuthBasic, AuthPost, AuthPrivateKey, AuthNone}, c.AuthMethod) {
-		return "The auth method is one of client_secret_basic, client_secret_post, private_key_jwt and none."
+	if !slices.Contains(append(ConfidentialMethods(), AuthNone), c.AuthMethod) {
+		return "The auth method is one of client_secret_basic, client_secret_post, client_secret_jwt, private_key_jwt and none."
+	}
+	if !slices.Contains([]string{AudienceOne, AudienceIssuer, AudienceAny}, c.AssertionAudience) {
+		return "The assertion audience is issuer, any, or left out."
 	}
 	if c.Type == Machine && c.Public() {
 		return "A machine client authenticates; it cannot be public."
@@ -108,37 +120,46 @@ func authMethodKnown(_ *Provider, c *Client) string {
 	return ""
 }
 
-func keysForPrivateKey(_ *Provider, c *Client) string {
-	if c.AuthMethod != AuthPrivateKey {
-		if len(c.JWKS) > 0 {
-			return "Public keys are for the auth method private_key_jwt."
+func grantsFit(_ *Provider, c *Client) string {
+	known := append(slices.Clone(tokenGrants), GrantImplicit)
+	for _, g := range c.Grants {
+		if !slices.Contains(known, g) {
+			return "The grants are " + strings.Join(known, ", ") + "."
 		}
-		return ""
+		if c.Public() && slices.Contains(confidentialGrants, g) {
+			return "A public client cannot use the grant " + g + "."
+		}
 	}
-	if err := keys.CheckJWKS(c.JWKS); err != nil {
-		return "The key set is not usable: " + err.Error() + "."
+	if c.May(GrantRefresh) && !c.May(GrantCode) && !c.May(GrantDevice) {
+		return "The refresh grant needs the authorization code or the device grant."
 	}
 	return ""
 }
 
-func grantsFit(_ *Provider, c *Client) string {
-	for _, g := range c.Grants {
-		if !slices.Contains([]string{GrantCode, GrantRefresh, GrantClientCredentials}, g) {
-			return "The grants are authorization_code, refresh_token and client_credentials."
+// responseTypesFit holds response types to the grants they belong to (OpenID
+// Connect Registration section 2) and to what this server offers.
+func responseTypesFit(p *Provider, c *Client) string {
+	for i, t := range c.ResponseTypes {
+		r, ok := parseResponseType(t)
+		switch {
+		case !ok || !p.offers(r):
+			return "The response types of this server are " + strings.Join(p.cfg.ResponseTypes, ", ") + "."
+		case r.code && !c.May(GrantCode):
+			return "The response type " + r.String() + " needs the grant authorization_code."
+		case (r.idToken || r.token) && !c.May(GrantImplicit):
+			return "The response type " + r.String() + " needs the grant implicit."
 		}
+		c.ResponseTypes[i] = r.String()
 	}
-	if c.Public() && slices.Contains(c.Grants, GrantClientCredentials) {
-		return "A public client cannot use client credentials."
-	}
-	if slices.Contains(c.Grants, GrantRefresh) && !slices.Contains(c.Grants, GrantCode) {
-		return "The refresh grant needs the authorization code grant."
+	if (c.May(GrantCode) || c.May(GrantImplicit)) && len(c.ResponseTypes) == 0 {
+		return "The implicit grant needs a response type."
 	}
 	return ""
 }
 
 func redirectURIsFit(_ *Provider, c *Client) string {
-	if slices.Contains(c.Grants, GrantCode) && len(c.RedirectURIs) == 0 {
-		return "The authorization code grant needs a redirect URI."
+	if (c.May(GrantCode) || c.May(GrantImplicit)) && len(c.RedirectURIs) == 0 {
+		return "A grant that begins in the browser needs a redirect URI."
 	}
 	if len(c.RedirectURIs) > 100 {
 		return "At most a hundred redirect URIs."
@@ -233,15 +254,6 @@ func audienceFit(_ *Provider, c *Client) string {
 	}
 	if len(c.Audience) > 20 || len(strings.Join(c.Audience, " ")) > 2048 {
 		return "At most twenty audiences, of 2048 characters together: a code has to carry them."
-	}
-	return ""
-}
-
-func algorithmsKnown(p *Provider, c *Client) string {
-	for _, alg := range []string{c.AccessTokenAlg, c.IDTokenAlg} {
-		if alg != "" && !slices.Contains(p.cfg.Keys.Algs(), alg) {
-			return "The algorithms of this server are " + strings.Join(p.cfg.Keys.Algs(), ", ") + "."
-		}
 	}
 	return ""
 }

@@ -68,11 +68,11 @@ func TestCheckClientRefuses(t *testing.T) {
 	})
 }
 
-func TestHashSecretWantsLongOnes(t *testing.T) {
+func TestKeepSecretWantsLongOnes(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, f *fixture) {
 		for length, ok := range map[int]bool{31: false, 32: true, 512: true, 513: false} {
-			if _, err := f.p.HashSecret(strings.Repeat("s", length)); (err == nil) != ok {
+			if _, err := f.p.KeepSecret(&oauth2.Client{}, strings.Repeat("s", length)); (err == nil) != ok {
 				t.Errorf("%d characters: %v", length, err)
 			}
 		}

@@ -37,6 +37,7 @@ type sealedCode struct {
 	AMR       []string `json:"m,omitempty"`
 	ACR       string   `json:"a,omitempty"`
 	Expires   int64    `json:"e"`
+	Claims    Claims   `json:"l,omitzero"`
 }
 
 // sealCode makes the code of a grant that does not exist yet.
@@ -44,7 +45,7 @@ func (p *Provider) sealCode(g Grant, req AuthorizeRequest) (string, error) {
 	sum := sha256.Sum256([]byte(req.RedirectURI))
 	plain, err := compact(sealedCode{
 		Grant: g.ID, Client: g.ClientID, Redirect: sum[:], Scopes: g.Scopes, Audience: g.Audience, Challenge: req.CodeChallenge,
-		Nonce: g.Nonce, Subject: g.Subject, Session: g.Session, AuthTime: g.AuthTime.Unix(), AMR: g.AMR, ACR: g.ACR,
+		Nonce: g.Nonce, Subject: g.Subject, Session: g.Session, AuthTime: g.AuthTime.Unix(), AMR: g.AMR, ACR: g.ACR, Claims: g.Claims,
 		Expires: p.cfg.Now().Add(p.cfg.Lifetimes.Code).Unix(),
 	})
 	if err != nil {
@@ -95,7 +96,7 @@ func (p *Provider) unseal(token, prefix, purpose string, into any) error {
 func (c sealedCode) grant() Grant {
 	g := Grant{
 		ID: c.Grant, ClientID: c.Client, Subject: c.Subject, Session: c.Session, Scopes: c.Scopes, Audience: c.Audience,
-		Nonce: c.Nonce, AuthTime: time.Unix(c.AuthTime, 0).UTC(), AMR: c.AMR, ACR: c.ACR,
+		Nonce: c.Nonce, AuthTime: time.Unix(c.AuthTime, 0).UTC(), AMR: c.AMR, ACR: c.ACR, Claims: c.Claims,
 	}
 	g.Offline = g.has("offline_access")
 	return g

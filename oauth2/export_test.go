@@ -9,7 +9,7 @@ var (
 
 // Rules names the checks of both tables.
 func Rules() (names []string) {
-	for _, table := range [][]check{certain, sound} {
+	for _, table := range [][]check{identified, certain, unfolded, sound} {
 		for _, c := range table {
 			names = append(names, c.rule)
 		}

@@ -23,6 +23,7 @@ import (
 	"github.com/gatekeeper-oidc/gatekeeper/internal/web"
 	"github.com/gatekeeper-oidc/gatekeeper/keys"
 	"github.com/gatekeeper-oidc/gatekeeper/oauth2"
+	"github.com/gatekeeper-oidc/gatekeeper/oidc"
 	"github.com/gatekeeper-oidc/gatekeeper/storage"
 	"github.com/gatekeeper-oidc/gatekeeper/storage/state"
 	"github.com/gatekeeper-oidc/gatekeeper/templates"
@@ -91,7 +92,7 @@ func newFixture(tb testing.TB, url string, opts ...option) *fixture {
 	f.trail = audit.NewTrail(audit.Config{Store: db, Now: f.now})
 	cfg := oauth2.Config{
 		Issuer: issuer, Store: f.store, Keys: f.ring, Vault: f.vault, Trail: f.trail, Limits: state.NewMemory(f.now, 0),
-		Log: slog.New(slog.DiscardHandler), Now: f.now,
+		Log: slog.New(slog.DiscardHandler), Now: f.now, Claims: oidc.ClaimTable{}, ResponseTypes: oauth2.ResponseTypes(),
 		Lifetimes: oauth2.Lifetimes{
 			Code: time.Minute, Access: 15 * time.Minute, IDToken: time.Hour, Refresh: 7 * 24 * time.Hour, RefreshIdle: 24 * time.Hour,
 			Interaction: time.Hour, Grace: 30 * time.Second,

@@ -31,7 +31,7 @@ func ResumeURL(interaction string) string {
 	return authorizePath + "?" + url.Values{"i": {interaction}}.Encode()
 }
 
-// Handler mounts /oauth2/authorize, /oauth2/token and /oauth2/revoke.
+// Handler mounts /oauth2/authorize, /oauth2/par, /oauth2/token and /oauth2/revoke.
 type Handler struct {
 	Provider *Provider
 	Steps    []Step // asked in this order
@@ -44,6 +44,7 @@ func (h *Handler) Routes(m *web.Mux) {
 	h.mux = m
 	m.CrossSitePage("GET "+authorizePath, h.authorize)
 	m.CrossSitePage("POST "+authorizePath, h.posted)
+	m.OAuth("POST /oauth2/par", h.push, h.Provider.AllowOrigin)
 	m.OAuth("POST /oauth2/token", h.token, h.Provider.AllowOrigin)
 	m.OAuth("POST /oauth2/revoke", h.revoke, h.Provider.AllowOrigin)
 }
@@ -115,6 +116,9 @@ func (h *Handler) resume(w http.ResponseWriter, r *http.Request, id string, now 
 		if _, err := h.Provider.cfg.Store.ConsumeInteraction(r.Context(), in.ID); err != nil {
 			return err
 		}
+		if err := h.Provider.spendPushed(r.Context(), in.Request); err != nil {
+			return err
+		}
 		return h.tell(w, r, in.Request, invalid(in.Denied, "The person did not agree."))
 	}
 	return h.advance(w, r, in, now)
@@ -150,6 +154,9 @@ func (h *Handler) advance(w http.ResponseWriter, r *http.Request, in Interaction
 // keep stores a request that has to wait for its person, bound to their browser.
 func (h *Handler) keep(w http.ResponseWriter, r *http.Request, in *Interaction) error {
 	ctx, p := r.Context(), h.Provider
+	if err := p.unspent(ctx, in.Request); err != nil {
+		return err
+	}
 	if _, _, ok := identity.FromContext(ctx); !ok {
 		wait, err := p.cfg.Limits.Advance(ctx, web.InfoFrom(ctx).Bucket(), p.cfg.Rules.AuthorizeGuests)
 		if err != nil {
@@ -165,36 +172,6 @@ func (h *Handler) keep(w http.ResponseWriter, r *http.Request, in *Interaction) 
 	}
 	in.ID, in.Binding = rand.Text(), h.mux.Binding(w, r)
 	return p.cfg.Store.PutInteraction(ctx, *in)
-}
-
-// finish issues the code. A stored interaction is spent last, when nothing else
-// can fail: of two tabs that finish it at once, one gets its code.
-func (h *Handler) finish(w http.ResponseWriter, r *http.Request, in Interaction, now time.Time) error {
-	ctx, p := r.Context(), h.Provider
-	s, u, ok := identity.FromContext(ctx)
-	if !ok || in.Request.HintSubject != "" && in.Request.HintSubject != u.ID {
-		return h.tell(w, r, in.Request, invalid("login_required", "Nobody is signed in, or somebody else."))
-	}
-	web.Note(ctx, slog.String("sub", u.ID), slog.String("sid", s.ID))
-	code, err := p.authorizeCode(ctx, in.Request, s, u)
-	if err != nil {
-		return h.refuse(w, r, err)
-	}
-	if in.ID != "" {
-		mine, err := p.cfg.Store.ConsumeInteraction(ctx, in.ID)
-		if err != nil {
-			return err
-		}
-		if !mine {
-			return &fault.Error{
-				Kind: fault.Conflict, Code: "interaction_completed", Rule: "interaction_once",
-				Detail: "This sign-in was completed in another tab.",
-			}
-		}
-	}
-	p.remember(StandingQuery{Session: s.ID, Subject: u.ID}, Standing{UserFound: true, User: u}, now)
-	p.cfg.Meter.TokenIssued(GrantCode, "code")
-	return h.respond(w, in.Request, url.Values{"code": {code}})
 }
 
 // refuse answers an error of begin: at the application where it is certain, on a

@@ -22,6 +22,7 @@ type Token struct {
 	JTI       string
 	ClientID  string
 	Subject   string // user id, or client id for client credentials
+	Sub       string // what the token calls Subject: the same, or a pairwise value
 	Session   string
 	Grant     string
 	Scopes    []string
@@ -32,6 +33,7 @@ type Token struct {
 	IssuedAt  time.Time
 	ExpiresAt time.Time
 	User      *identity.User // nil for client credentials
+	Claims    Claims         // asked for by name; known of a live token only
 }
 
 // Inspect returns a live token, ErrInactive, or fault.Unavailable when it cannot
@@ -60,7 +62,7 @@ func (p *Provider) Inspect(ctx context.Context, token string) (Token, error) {
 		return Token{}, ErrInactive
 	}
 	if ofUser {
-		t.User = &s.User
+		t.User, t.Claims = &s.User, s.Claims
 	}
 	return t, nil
 }
@@ -72,7 +74,10 @@ func (p *Provider) issued(ctx context.Context, token string) (Token, error) {
 		return p.accessToken(ctx, token)
 	}
 	r, err := p.refreshGrant(ctx, token)
-	return r.token(), err
+	if err != nil {
+		return Token{}, err
+	}
+	return p.refreshToken(ctx, r)
 }
 
 // accessToken returns what an access token of this server says, until its time is over.
@@ -86,13 +91,22 @@ func (p *Provider) accessToken(ctx context.Context, token string) (Token, error)
 		return Token{}, ErrInactive
 	}
 	t := Token{
-		Kind: "access", JTI: a.ID, ClientID: a.ClientID, Subject: a.Subject, Session: a.Session, Grant: a.Grant, Scopes: strings.Fields(a.Scope),
+		Kind: "access", JTI: a.ID, ClientID: a.ClientID, Subject: a.Subject, Sub: a.Subject, Session: a.Session, Grant: a.Grant, Scopes: strings.Fields(a.Scope),
 		Audience: a.Audience, AMR: a.AMR, ACR: a.ACR, IssuedAt: time.Unix(a.IssuedAt, 0).UTC(), ExpiresAt: time.Unix(a.Expires, 0).UTC(),
 	}
-	if a.userClaims != nil {
-		t.AuthTime = time.Unix(a.AuthTime, 0).UTC()
+	if a.userClaims == nil {
+		return t, nil
 	}
-	return t, nil
+	t.AuthTime = time.Unix(a.AuthTime, 0).UTC()
+	c, err := p.Client(ctx, a.ClientID)
+	if fault.Is(err, fault.NotFound) {
+		return Token{}, ErrInactive
+	}
+	if err != nil {
+		return Token{}, err
+	}
+	t.Subject, err = p.UserOf(ctx, &c, a.Subject)
+	return t, err
 }
 
 // alive is what standing means: a revoked token, a revoked or vanished grant, a
@@ -180,12 +194,22 @@ type refreshed struct {
 	standing  Standing
 }
 
-func (r refreshed) token() Token {
+// refreshToken is what a refresh token says through its grant.
+func (p *Provider) refreshToken(ctx context.Context, r refreshed) (Token, error) {
 	g := r.grant
+	c, err := p.Client(ctx, g.ClientID)
+	if fault.Is(err, fault.NotFound) {
+		return Token{}, ErrInactive
+	}
+	if err != nil {
+		return Token{}, err
+	}
+	sub, err := p.SubjectFor(ctx, &c, g.Subject)
 	return Token{
+		Sub:  sub,
 		Kind: "refresh", ClientID: g.ClientID, Subject: g.Subject, Session: g.Session, Grant: g.ID, Scopes: g.Scopes, Audience: g.Audience,
 		AuthTime: g.AuthTime, AMR: g.AMR, ACR: g.ACR, IssuedAt: r.state.RotatedAt, ExpiresAt: r.state.ExpiresAt,
-	}
+	}, err
 }
 
 // refreshGrant reads the grant of a refresh token of any generation; ErrInactive
@@ -219,10 +243,7 @@ func (p *Provider) inspectRefresh(ctx context.Context, token string) (Token, err
 		now.Sub(r.state.RotatedAt) > p.cfg.Lifetimes.RefreshIdle, !r.standing.alive(true, r.grant.Offline):
 		return Token{}, ErrInactive
 	}
-	if err := p.standingClient(ctx, r.grant.ClientID); err != nil {
-		return Token{}, err
-	}
-	t := r.token()
+	t, err := p.refreshToken(ctx, r)
 	t.User = &r.standing.User
-	return t, nil
+	return t, err
 }

@@ -42,8 +42,13 @@ type Config struct {
 	Log       *slog.Logger
 	Now       func() time.Time
 	Lifetimes Lifetimes
+	Claims    ClaimSource
+	Fetch     Fetcher  // what clients publish; nil: request objects by reference are off
 	Scopes    []string // every scope of this server
-	SignUp    bool     // prompt=create leads to the sign-up page
+	// ResponseTypes this server offers; empty: code alone. What else there is passes
+	// tokens through the browser, and is off unless an operator wants it.
+	ResponseTypes []string
+	SignUp        bool // prompt=create leads to the sign-up page
 }
 
 // Provider wraps fosite: requests in, tokens out.
@@ -54,14 +59,15 @@ type Provider struct {
 	clients   *otter.Cache[string, seen[Client]]
 	standings *otter.Cache[StandingQuery, seen[Standing]]
 	origins   atomic.Pointer[seen[map[string]bool]]
+	pairwise  atomic.Pointer[[]byte]
 	verified  *otter.Cache[[sha256.Size]byte, verified]
 }
 
 // NewProvider returns a Provider, or says which field of cfg is missing.
 func NewProvider(cfg Config) (*Provider, error) {
 	switch {
-	case cfg.Issuer == "", cfg.Store == nil, cfg.Keys == nil, cfg.Vault == nil, cfg.Trail == nil, cfg.Limits == nil, cfg.Log == nil, cfg.Now == nil:
-		return nil, errors.New("oauth2: Issuer, Store, Keys, Vault, Trail, Limits, Log and Now are required")
+	case cfg.Issuer == "", cfg.Store == nil, cfg.Keys == nil, cfg.Vault == nil, cfg.Trail == nil, cfg.Limits == nil, cfg.Claims == nil, cfg.Log == nil, cfg.Now == nil:
+		return nil, errors.New("oauth2: Issuer, Store, Keys, Vault, Trail, Limits, Claims, Log and Now are required")
 	}
 	for _, d := range []time.Duration{
 		cfg.Lifetimes.Code, cfg.Lifetimes.Access, cfg.Lifetimes.IDToken, cfg.Lifetimes.Refresh, cfg.Lifetimes.RefreshIdle, cfg.Lifetimes.Interaction,
@@ -72,6 +78,9 @@ func NewProvider(cfg Config) (*Provider, error) {
 	}
 	if cfg.Rules == (ratelimit.Rules{}) {
 		cfg.Rules = ratelimit.Defaults()
+	}
+	if len(cfg.ResponseTypes) == 0 {
+		cfg.ResponseTypes = []string{"code"}
 	}
 	p := &Provider{
 		cfg: cfg, memory: newMemory(cfg.Now),

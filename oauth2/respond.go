@@ -9,49 +9,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/uuid"
-
-	"github.com/gatekeeper-oidc/gatekeeper/identity"
 	"github.com/gatekeeper-oidc/gatekeeper/internal/fault"
 	"github.com/gatekeeper-oidc/gatekeeper/internal/web"
 	"github.com/gatekeeper-oidc/gatekeeper/templates"
 )
-
-// authorizeCode lets fosite authorize a checked request for a signed-in person
-// and returns the sealed code. Nothing is written.
-func (p *Provider) authorizeCode(ctx context.Context, req AuthorizeRequest, s identity.Session, u identity.User) (string, error) {
-	c, err := p.Client(ctx, req.ClientID)
-	if err != nil {
-		return "", err
-	}
-	w := newWork(&c, nil)
-	w.grantType, w.redirect, w.req, w.scopes = GrantCode, req.RedirectURI, req, req.Scopes
-	w.grant = Grant{
-		ID: uuid.NewString(), ClientID: c.ID, Subject: u.ID, Session: s.ID, Scopes: req.Scopes, Audience: req.Audience, Nonce: req.Nonce,
-		AuthTime: s.AuthTime, AMR: s.AMR, ACR: s.ACR,
-	}
-	ctx = withWork(ctx, w)
-	params := url.Values{
-		"client_id": {c.ID}, "redirect_uri": {req.RedirectURI}, "response_type": {"code"}, "scope": {strings.Join(req.Scopes, " ")},
-		"state": {"fosite wants eight characters; respond sends the application's own"},
-	}
-	if req.CodeChallenge != "" {
-		params.Set("code_challenge", req.CodeChallenge)
-		params.Set("code_challenge_method", "S256")
-	}
-	ar, err := p.engine.fosite.NewAuthorizeRequest(ctx, request(params))
-	if err != nil {
-		return "", &refusal{req, fault.Of(w.outcome(err))}
-	}
-	for _, scope := range req.Scopes {
-		ar.GrantScope(scope)
-	}
-	resp, err := p.engine.fosite.NewAuthorizeResponse(ctx, ar, w)
-	if err != nil {
-		return "", &refusal{req, fault.Of(w.outcome(err))}
-	}
-	return resp.GetCode(), nil
-}
 
 // tell sends an error to the application (RFC 6749 section 4.1.2.1). What a
 // person did, or must do, is no refusal of ours and leaves no trace.
@@ -61,7 +22,7 @@ func (h *Handler) tell(w http.ResponseWriter, r *http.Request, req AuthorizeRequ
 		ref, _ := h.mux.Refuse(r, f)
 		detail += " (ref " + ref + ")"
 	}
-	return h.respond(w, req, url.Values{"error": {f.Code}, "error_description": {web.Description(detail)}})
+	return h.respond(w, r, req, url.Values{"error": {f.Code}, "error_description": {web.Description(detail)}})
 }
 
 // aboutPeople lists the errors of OpenID Connect Core section 3.1.2.6 and RFC 6749
@@ -70,17 +31,32 @@ func aboutPeople(code string) bool {
 	return slices.Contains([]string{"login_required", "consent_required", "interaction_required", "account_selection_required", "access_denied"}, code)
 }
 
+// parameterNames are those of an authorization response, in the order a form
+// shows them.
+var parameterNames = []string{
+	"response", "code", "access_token", "token_type", "expires_in", "scope", "id_token", "error", "error_description", "state", "iss",
+	"session_state",
+}
+
 // respond is the one writer of authorization responses. It goes to a redirect URI
 // that was checked, says who it is from (RFC 9207), and never forwards a request
 // body: 303, not 307 (RFC 9700 section 4.12).
-func (h *Handler) respond(w http.ResponseWriter, req AuthorizeRequest, params url.Values) error {
+func (h *Handler) respond(w http.ResponseWriter, r *http.Request, req AuthorizeRequest, params url.Values) error {
 	if req.State != "" {
 		params.Set("state", req.State)
 	}
 	params.Set("iss", h.Provider.cfg.Issuer)
-	if req.ResponseMode == "form_post" {
+	mode, inJWT := strings.CutSuffix(req.ResponseMode, ".jwt")
+	if inJWT {
+		response, err := h.Provider.jarm(r.Context(), req.ClientID, params)
+		if err != nil {
+			return err
+		}
+		params = url.Values{"response": {response}}
+	}
+	if mode == "form_post" {
 		page := templates.FormPost{Action: req.RedirectURI}
-		for _, name := range [...]string{"code", "error", "error_description", "state", "iss"} {
+		for _, name := range parameterNames {
 			if v := params.Get(name); v != "" {
 				page.Fields = append(page.Fields, templates.Field{Name: name, Value: v})
 			}
@@ -88,7 +64,10 @@ func (h *Handler) respond(w http.ResponseWriter, req AuthorizeRequest, params ur
 		return h.mux.Render(w, http.StatusOK, page)
 	}
 	sep := "?"
-	if strings.Contains(req.RedirectURI, "?") {
+	switch {
+	case mode == "fragment":
+		sep = "#"
+	case strings.Contains(req.RedirectURI, "?"):
 		sep = "&"
 	}
 	w.Header().Set("Location", req.RedirectURI+sep+params.Encode())
@@ -126,13 +105,13 @@ func (p *Provider) openRequest(ctx context.Context, sealed string) (AuthorizeReq
 	return s.Request, p.stillCertain(ctx, s.Request)
 }
 
-// stillCertain asks the first table again of a request that waited: the client
+// stillCertain asks the first tables again of a request that waited: the client
 // may have been disabled, or its redirect URI withdrawn, in the meantime.
 func (p *Provider) stillCertain(ctx context.Context, req AuthorizeRequest) error {
 	d := &draft{p: p, params: url.Values{"client_id": {req.ClientID}, "redirect_uri": {req.RedirectURI}}}
-	for _, c := range certain {
-		if f := c.run(ctx, d); f != nil {
-			return d.decided(c.rule, f)
+	for _, table := range [...][]check{identified, certain} {
+		if f := d.walk(ctx, table); f != nil {
+			return f
 		}
 	}
 	return nil

@@ -45,7 +45,10 @@ func (s strategies) GenerateAccessToken(ctx context.Context, _ fosite.Requester)
 	w := workFrom(ctx)
 	g := w.grant
 	g.Scopes = w.scopes
-	claims := s.p.accessFor(w.client, g, w.user)
+	claims, err := s.p.accessFor(ctx, w.client, g, w.user)
+	if err != nil {
+		return "", "", w.failed(err)
+	}
 	if w.access, err = s.p.mint(ctx, w.client, claims); err != nil {
 		return "", "", w.failed(err)
 	}
@@ -97,7 +100,7 @@ func (s strategies) GenerateIDToken(ctx context.Context, _ time.Duration, _ fosi
 		g.Nonce = "" // OpenID Connect Core section 12.2
 	}
 	var err error
-	if w.id, err = s.p.mintID(ctx, w.client, g, w.access); err != nil {
+	if w.id, err = s.p.mintID(ctx, idToken{client: w.client, grant: g, user: w.user, access: w.access}); err != nil {
 		return "", w.failed(err)
 	}
 	return w.id, nil

@@ -81,14 +81,24 @@ func (w *work) required() error {
 	return nil
 }
 
+// tokenGrants are the grants of the token endpoint; confidentialGrants are those no
+// public client may use.
+var (
+	tokenGrants        = []string{GrantCode, GrantRefresh, GrantClientCredentials}
+	confidentialGrants = []string{GrantClientCredentials}
+)
+
+// TokenGrants returns the grants of the token endpoint, for discovery.
+func TokenGrants() []string { return slices.Clone(tokenGrants) }
+
 func mayUseGrant(c *Client, grantType string) error {
 	switch grantType {
 	case "":
 		f := invalid("invalid_request", "The parameter grant_type is missing.")
 		f.Rule = "parameters_present"
 		return f
-	case GrantCode, GrantRefresh, GrantClientCredentials:
-	default:
+	}
+	if !slices.Contains(tokenGrants, grantType) {
 		f := invalid("unsupported_grant_type", "The grant_type is not supported.").With("received", clip(grantType, 100))
 		f.Rule = "grant_type_known"
 		return f

@@ -2,7 +2,6 @@ package oauth2
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"slices"
 	"time"
@@ -14,79 +13,6 @@ import (
 // ErrInactive means a token is unknown, malformed, expired, revoked, or outlived
 // its grant, session, user or client. It never means that a store did not answer.
 var ErrInactive = errors.New("oauth2: token inactive")
-
-// A ClientType chooses safe metadata for a kind of application.
-type ClientType string
-
-// The types of clients the program knows presets for.
-const (
-	Web     ClientType = "web"     // server-side, confidential
-	SPA     ClientType = "spa"     // in a browser, public
-	Native  ClientType = "native"  // installed, public, loopback or custom-scheme redirect
-	Machine ClientType = "machine" // a service: client credentials, or a resource server
-)
-
-// The ways a client may authenticate (RFC 7591 section 2, token_endpoint_auth_method).
-const (
-	AuthBasic      = "client_secret_basic"
-	AuthPost       = "client_secret_post"
-	AuthPrivateKey = "private_key_jwt"
-	AuthNone       = "none"
-)
-
-// AssertionAlgs returns the signature algorithms a private_key_jwt client may use,
-// for discovery (token_endpoint_auth_signing_alg_values_supported).
-func AssertionAlgs() []string { return slices.Clone(assertionAlgs) }
-
-// The grants the token endpoint knows.
-const (
-	GrantCode              = "authorization_code"
-	GrantRefresh           = "refresh_token"
-	GrantClientCredentials = "client_credentials"
-)
-
-// A SecretHash is a generated client secret as it is kept: a keyed hash. Several
-// may be valid at once while a secret is being rotated.
-type SecretHash struct {
-	Hash      []byte    `json:"hash"`
-	ExpiresAt time.Time `json:"expires_at,omitzero"` // zero: does not expire
-}
-
-// A Client is an application registered with the server. Its JSON is the admin
-// API's and the declarative file's; Secrets never leave through either.
-type Client struct {
-	ID                     string          `json:"id"`
-	Name                   string          `json:"name,omitempty"`
-	Type                   ClientType      `json:"type"`
-	RedirectURIs           []string        `json:"redirect_uris,omitempty"`
-	PostLogoutRedirectURIs []string        `json:"post_logout_redirect_uris,omitempty"`
-	Grants                 []string        `json:"grants"`
-	Scopes                 []string        `json:"scopes"`
-	Audience               []string        `json:"audience,omitempty"` // what its tokens may be for, and what a machine answers for
-	AuthMethod             string          `json:"auth_method"`
-	JWKS                   json.RawMessage `json:"jwks,omitempty"`              // public keys for private_key_jwt
-	AccessToken            string          `json:"access_token,omitempty"`      // "jwt" (default) or "opaque"
-	AccessTokenAlg         string          `json:"access_token_alg,omitempty"`  // default RS256
-	IDTokenAlg             string          `json:"id_token_alg,omitempty"`      // default RS256
-	AccessTokenTTL         int             `json:"access_token_ttl,omitempty"`  // seconds; 0: the server's
-	RefreshTokenTTL        int             `json:"refresh_token_ttl,omitempty"` // seconds; 0: the server's
-	FirstParty             bool            `json:"first_party,omitempty"`       // no consent page
-	InsecureNoPKCE         bool            `json:"insecure_no_pkce,omitempty"`  // confidential clients only
-	IntrospectAny          bool            `json:"introspect_any,omitempty"`    // may ask about any token of this issuer
-	DefaultMaxAge          *int            `json:"default_max_age,omitempty"`   // seconds
-	ClientURI              string          `json:"client_uri,omitempty"`
-	LogoURI                string          `json:"logo_uri,omitempty"`
-	PolicyURI              string          `json:"policy_uri,omitempty"`
-	TOSURI                 string          `json:"tos_uri,omitempty"`
-	Contacts               []string        `json:"contacts,omitempty"`
-	Disabled               bool            `json:"disabled,omitempty"`
-	Secrets                []SecretHash    `json:"-"`
-	CreatedAt              time.Time       `json:"created_at,omitzero"`
-	UpdatedAt              time.Time       `json:"updated_at,omitzero"`
-}
-
-// Public reports whether the client cannot keep a secret (RFC 6749 section 2.1).
-func (c *Client) Public() bool { return c.AuthMethod == AuthNone }
 
 // An Interaction is an authorization request waiting for a person. Request is
 // the checked request; the rest is what the person has done about it since. A
@@ -111,8 +37,8 @@ type Interaction struct {
 type AuthorizeRequest struct {
 	ClientID      string   `json:"client_id"`
 	RedirectURI   string   `json:"redirect_uri"`
-	ResponseType  string   `json:"response_type"`
-	ResponseMode  string   `json:"response_mode"` // "query" or "form_post"
+	ResponseType  string   `json:"response_type"` // as registered, such as "code id_token"
+	ResponseMode  string   `json:"response_mode"` // "query", "fragment" or "form_post", or one of them and ".jwt"
 	Scopes        []string `json:"scopes"`        // registered ones only
 	Audience      []string `json:"audience,omitempty"`
 	State         string   `json:"state,omitempty"`
@@ -120,11 +46,26 @@ type AuthorizeRequest struct {
 	CodeChallenge string   `json:"code_challenge,omitempty"` // S256
 	Prompt        []string `json:"prompt,omitempty"`
 	MaxAge        *int64   `json:"max_age,omitempty"`      // seconds
-	HintSubject   string   `json:"hint_subject,omitempty"` // sub of a verified id_token_hint
+	HintSubject   string   `json:"hint_subject,omitempty"` // user id a verified id_token_hint names
 	LoginHint     string   `json:"login_hint,omitempty"`
 	UILocales     []string `json:"ui_locales,omitempty"`
 	ACRValues     []string `json:"acr_values,omitempty"`
 	Display       string   `json:"display,omitempty"`
+
+	Claims      ClaimsRequest `json:"claims,omitzero"`
+	ClaimScopes []string      `json:"claim_scopes,omitempty"` // scopes that Claims reaches beyond Scopes
+	// Pushed names the pushed request this one came as (RFC 9126), to be spent when
+	// it is completed; "" for one that came with the browser.
+	Pushed string `json:"pushed,omitempty"`
+}
+
+// Asked returns what a person is asked to agree to: the scopes, and those whose
+// claims are asked for one by one.
+func (r *AuthorizeRequest) Asked() []string {
+	if len(r.ClaimScopes) == 0 {
+		return r.Scopes
+	}
+	return append(slices.Clone(r.Scopes), r.ClaimScopes...)
 }
 
 // HasPrompt reports whether the request carries the prompt value p.
@@ -151,10 +92,18 @@ type Grant struct {
 	AMR        []string
 	ACR        string
 	Offline    bool   // offline_access: outlives its session
+	Claims     Claims // asked for one by one
 	SecretHash []byte // SHA-256 of the refresh token's secret; nil without one
 	CreatedAt  time.Time
 	ExpiresAt  time.Time // absolute end of everything it owns
 	RevokedAt  time.Time
+}
+
+// Claims names the claims an application asked for by name (OpenID Connect Core
+// section 5.5), as far as it may have them.
+type Claims struct {
+	IDToken  []string `json:"id_token,omitempty"`
+	Userinfo []string `json:"userinfo,omitempty"`
 }
 
 // A RefreshState is the narrow, often written half of a grant.
@@ -186,6 +135,7 @@ type Standing struct {
 	UserFound    bool
 	User         identity.User
 	TokenRevoked bool
+	Claims       Claims // of the grant
 }
 
 // Store keeps clients, interactions and grants. Methods join the transaction of
@@ -230,6 +180,11 @@ type Store interface {
 	// UseAssertion marks (client, jti) used until expiresAt and reports whether it
 	// was unused: of racing callers exactly one gets true.
 	UseAssertion(ctx context.Context, clientID, jti string, expiresAt time.Time) (bool, error)
+	// UsedAssertion reports whether (client, jti) was marked and has not expired.
+	UsedAssertion(ctx context.Context, clientID, jti string) (bool, error)
+	// ServerSecret returns the sealed secret kept under name, and keeps fresh there
+	// first if there is none: of racing callers all get the same.
+	ServerSecret(ctx context.Context, name string, fresh []byte) ([]byte, error)
 }
 
 // A RotateRequest names the token presented and what to record of it.

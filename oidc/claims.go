@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/gatekeeper-oidc/gatekeeper/identity"
+	"github.com/gatekeeper-oidc/gatekeeper/oauth2"
 )
 
 // A claim is one member of the userinfo answer: value returns what to say of a
@@ -38,12 +39,27 @@ var userClaims = []claim{
 	{"address", "address", address},
 }
 
-// Claims returns what a token with these scopes may know of u: sub always, the
-// rest by scope, empty claims left out (OpenID Connect Core section 5.3.2).
-func Claims(u *identity.User, scopes []string) map[string]any {
-	out := map[string]any{"sub": u.ID}
+// ClaimTable is the oauth2.ClaimSource of this server: the standard claims.
+type ClaimTable struct{}
+
+var _ oauth2.ClaimSource = ClaimTable{}
+
+// ScopeOf implements oauth2.ClaimSource.
+func (ClaimTable) ScopeOf(name string) string {
 	for _, c := range userClaims {
-		if !slices.Contains(scopes, c.scope) {
+		if c.name == name {
+			return c.scope
+		}
+	}
+	return ""
+}
+
+// Claims implements oauth2.ClaimSource: what scopes or names ask for, empty claims
+// left out (OpenID Connect Core section 5.3.2). sub is the caller's to add.
+func (ClaimTable) Claims(u *identity.User, scopes, names []string) map[string]any {
+	out := map[string]any{}
+	for _, c := range userClaims {
+		if !slices.Contains(scopes, c.scope) && !slices.Contains(names, c.name) {
 			continue
 		}
 		if v := c.value(u); v != nil {

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/gatekeeper-oidc/gatekeeper/identity"
 	"github.com/gatekeeper-oidc/gatekeeper/internal/web"
 	"github.com/gatekeeper-oidc/gatekeeper/oauth2"
 )
@@ -51,6 +50,7 @@ type metadata struct {
 	RevocationEndpoint    string `json:"revocation_endpoint"`
 	IntrospectionEndpoint string `json:"introspection_endpoint"`
 	EndSessionEndpoint    string `json:"end_session_endpoint"`
+	PushedEndpoint        string `json:"pushed_authorization_request_endpoint"`
 
 	Scopes                  []string `json:"scopes_supported,omitempty"`
 	ResponseTypes           []string `json:"response_types_supported"`
@@ -59,6 +59,9 @@ type metadata struct {
 	CodeChallengeMethods    []string `json:"code_challenge_methods_supported"`
 	SubjectTypes            []string `json:"subject_types_supported"`
 	IDTokenAlgs             []string `json:"id_token_signing_alg_values_supported"`
+	RequestObjectAlgs       []string `json:"request_object_signing_alg_values_supported"`
+	AuthorizationAlgs       []string `json:"authorization_signing_alg_values_supported"` // JARM
+	ClaimTypes              []string `json:"claim_types_supported"`
 	TokenAuthMethods        []string `json:"token_endpoint_auth_methods_supported"`
 	TokenAuthAlgs           []string `json:"token_endpoint_auth_signing_alg_values_supported"`
 	RevocationAuthMethods   []string `json:"revocation_endpoint_auth_methods_supported"`
@@ -74,10 +77,11 @@ type metadata struct {
 	ClaimsParameter     bool `json:"claims_parameter_supported"`
 	RequestParameter    bool `json:"request_parameter_supported"`
 	RequestURIParameter bool `json:"request_uri_parameter_supported"` // true if left out
+	RequireRequestURIs  bool `json:"require_request_uri_registration,omitempty"`
 }
 
 func newMetadata(cfg Config) metadata {
-	confidential := []string{oauth2.AuthBasic, oauth2.AuthPost, oauth2.AuthPrivateKey}
+	confidential := oauth2.ConfidentialMethods()
 	everyone := append(slices.Clone(confidential), oauth2.AuthNone)
 	prompts := []string{"none", "login", "consent", "select_account"}
 	if cfg.SignUp {
@@ -92,14 +96,18 @@ func newMetadata(cfg Config) metadata {
 		RevocationEndpoint:    cfg.Issuer + "/oauth2/revoke",
 		IntrospectionEndpoint: cfg.Issuer + "/oauth2/introspect",
 		EndSessionEndpoint:    cfg.Issuer + pathLogout,
+		PushedEndpoint:        cfg.Issuer + "/oauth2/par",
 
 		Scopes:                  cfg.Scopes,
-		ResponseTypes:           []string{"code"},
-		ResponseModes:           []string{"query", "form_post"},
-		GrantTypes:              []string{oauth2.GrantCode, oauth2.GrantRefresh, oauth2.GrantClientCredentials},
+		ResponseTypes:           cfg.ResponseTypes,
+		ResponseModes:           oauth2.ResponseModes(),
+		GrantTypes:              grantTypes(cfg.ResponseTypes),
 		CodeChallengeMethods:    []string{"S256"},
-		SubjectTypes:            []string{"public"},
-		IDTokenAlgs:             cfg.Keys.Algs(),
+		SubjectTypes:            []string{oauth2.SubjectPublic, oauth2.SubjectPairwise},
+		IDTokenAlgs:             append(cfg.Keys.Algs(), oauth2.HS256),
+		RequestObjectAlgs:       oauth2.RequestObjectAlgs(),
+		AuthorizationAlgs:       append(cfg.Keys.Algs(), oauth2.HS256),
+		ClaimTypes:              []string{"normal"},
 		TokenAuthMethods:        everyone,
 		TokenAuthAlgs:           oauth2.AssertionAlgs(),
 		RevocationAuthMethods:   everyone,
@@ -108,12 +116,22 @@ func newMetadata(cfg Config) metadata {
 		IntrospectionAuthAlgs:   oauth2.AssertionAlgs(),
 		Claims: append(claimNames(cfg.Scopes),
 			"iss", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "azp", "at_hash", "sid"),
-		ACRValues: []string{identity.ACRSingle},
+		ACRValues: oauth2.ACRValues(),
 		Prompts:   prompts,
 		UILocales: cfg.Pages.Locales(),
 
-		IssParameter: true,
+		IssParameter: true, ClaimsParameter: true, RequestParameter: true, RequestURIParameter: cfg.RequestURIs, RequireRequestURIs: cfg.RequestURIs,
 	}
+}
+
+// grantTypes are those of the token endpoint, and implicit where a response type
+// passes tokens through the browser.
+func grantTypes(responseTypes []string) []string {
+	grants := oauth2.TokenGrants()
+	if len(responseTypes) > 1 || responseTypes[0] != "code" {
+		grants = append(grants, oauth2.GrantImplicit)
+	}
+	return grants
 }
 
 // newDiscovery serialises the metadata once.

@@ -36,6 +36,8 @@ type Config struct {
 	Sessions      Sessions
 	Pages         *templates.Set
 	Scopes        []string // offered to applications
+	ResponseTypes []string // offered to applications; empty: code alone
+	RequestURIs   bool     // request objects are fetched (request_uri)
 	SignUp        bool     // people may create their own account
 	SessionCookie string   // name of the session cookie, dropped at sign-out
 }
@@ -61,6 +63,9 @@ func New(cfg Config) (*Handler, error) {
 		return nil, errors.New("oidc: Provider, Keys, Sessions and Pages are required")
 	case len(cfg.Scopes) == 0 || cfg.SessionCookie == "":
 		return nil, errors.New("oidc: Scopes and SessionCookie are required")
+	}
+	if len(cfg.ResponseTypes) == 0 {
+		cfg.ResponseTypes = []string{"code"}
 	}
 	d, err := newDiscovery(newMetadata(cfg))
 	if err != nil {

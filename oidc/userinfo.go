@@ -30,7 +30,9 @@ func (h *Handler) userinfo(w http.ResponseWriter, r *http.Request) error {
 	if err := mayReadUserinfo(t); err != nil {
 		return err
 	}
-	return web.JSON(w, http.StatusOK, Claims(t.User, t.Scopes))
+	claims := ClaimTable{}.Claims(t.User, t.Scopes, t.Claims.Userinfo)
+	claims["sub"] = t.Sub
+	return web.JSON(w, http.StatusOK, claims)
 }
 
 // mayReadUserinfo holds a live token to what userinfo asks of it.

@@ -42,6 +42,8 @@ type grantData struct {
 	AuthTime int64    `json:"auth_time,omitempty"` // microseconds
 	AMR      []string `json:"amr,omitempty"`
 	ACR      string   `json:"acr,omitempty"`
+
+	Claims oauth2.Claims `json:"claims,omitzero"`
 }
 
 type grantRow struct {
@@ -63,7 +65,7 @@ func (r *grantRow) grant() (oauth2.Grant, error) {
 	if len(g.SecretHash) == 0 {
 		g.SecretHash = nil
 	}
-	g.Scopes, g.Audience, g.Nonce, g.AMR, g.ACR = data.Scopes, data.Audience, data.Nonce, data.AMR, data.ACR
+	g.Scopes, g.Audience, g.Nonce, g.AMR, g.ACR, g.Claims = data.Scopes, data.Audience, data.Nonce, data.AMR, data.ACR, data.Claims
 	g.AuthTime, g.CreatedAt, g.ExpiresAt, g.RevokedAt = instant(data.AuthTime), instant(r.created), instant(r.expires), instant(r.revoked)
 	return g, nil
 }
@@ -86,7 +88,7 @@ func (r *refreshRow) state(end time.Time) oauth2.RefreshState {
 
 // RedeemGrant implements oauth2.Store: the insert is what makes a code single-use.
 func (d *DB) RedeemGrant(ctx context.Context, g oauth2.Grant, withRefresh bool, e audit.Event) (bool, error) {
-	data, err := document(grantData{g.Scopes, g.Audience, g.Nonce, micros(g.AuthTime), g.AMR, g.ACR})
+	data, err := document(grantData{g.Scopes, g.Audience, g.Nonce, micros(g.AuthTime), g.AMR, g.ACR, g.Claims})
 	if err != nil {
 		return false, err
 	}

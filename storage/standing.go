@@ -2,6 +2,9 @@ package storage
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
 	"time"
 
 	"github.com/gatekeeper-oidc/gatekeeper/audit"
@@ -11,7 +14,7 @@ import (
 // standingColumns are what liveness depends on, of tables that may have no row.
 // A session that is not there has ended; a grant past its end is as good as
 // revoked.
-const standingColumns = `g.id IS NOT NULL, coalesce(g.revoked_at <> 0 OR g.expires_at <= {now}, FALSE), s.id IS NULL, u.id IS NOT NULL, ` + outerUserColumns
+const standingColumns = `g.id IS NOT NULL, coalesce(g.revoked_at <> 0 OR g.expires_at <= {now}, FALSE), s.id IS NULL, coalesce(g.data, ''), u.id IS NOT NULL, ` + outerUserColumns
 
 var (
 	queryStanding = both(`SELECT ` + standingColumns + `, t.jti IS NOT NULL FROM (SELECT 1) AS one
@@ -31,21 +34,33 @@ var (
 	// An entry that has expired, and waits to be cleaned away, no longer counts.
 	queryUseAssertion = both(`INSERT INTO assertions (client_id, jti, expires_at) VALUES ($1, $2, $3)
 		ON CONFLICT (client_id, jti) DO UPDATE SET expires_at = excluded.expires_at WHERE assertions.expires_at <= {now} RETURNING jti`)
+	queryUsedAssertion = both(`SELECT jti FROM assertions WHERE client_id = $1 AND jti = $2 AND expires_at > {now}`)
+
+	queryKeepServerSecret = both(`INSERT INTO server_secrets (name, sealed) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING`)
+	queryServerSecret     = both(`SELECT sealed FROM server_secrets WHERE name = $1`)
 )
 
 type standingRow struct {
 	s    oauth2.Standing
+	data string // of the grant
 	user userRow
 }
 
 func (r *standingRow) dest() []any {
-	return append([]any{&r.s.GrantFound, &r.s.GrantRevoked, &r.s.SessionEnded, &r.s.UserFound}, r.user.dest()...)
+	return append([]any{&r.s.GrantFound, &r.s.GrantRevoked, &r.s.SessionEnded, &r.data, &r.s.UserFound}, r.user.dest()...)
 }
 
 // standing is what the row says about a token that names session, or none.
 func (r *standingRow) standing(session string) (oauth2.Standing, error) {
 	s := r.s
 	s.SessionEnded = s.SessionEnded && session != ""
+	if strings.Contains(r.data, `"claims"`) { // few grants have any
+		var data grantData
+		if err := json.Unmarshal([]byte(r.data), &data); err != nil {
+			return s, fmt.Errorf("decode the claims of a grant: %w", err)
+		}
+		s.Claims = data.Claims
+	}
 	if !s.UserFound {
 		return s, nil
 	}
@@ -87,6 +102,21 @@ func (d *DB) RevokeToken(ctx context.Context, jti string, expiresAt time.Time, e
 		d.changed(ctx, "token:"+jti)
 	}
 	return err
+}
+
+// UsedAssertion implements oauth2.Store.
+func (d *DB) UsedAssertion(ctx context.Context, clientID, jti string) (bool, error) {
+	return d.found(ctx, queryUsedAssertion, clientID, jti)
+}
+
+// ServerSecret implements oauth2.Store.
+func (d *DB) ServerSecret(ctx context.Context, name string, fresh []byte) ([]byte, error) {
+	if _, err := d.exec(ctx, queryKeepServerSecret, name, fresh); err != nil {
+		return nil, err
+	}
+	var sealed []byte
+	err := d.one(ctx, queryServerSecret, []any{name}, &sealed)
+	return sealed, err
 }
 
 // UseAssertion implements oauth2.Store (RFC 7523 section 3): of racing callers one

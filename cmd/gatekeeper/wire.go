@@ -16,6 +16,7 @@ import (
 	"github.com/gatekeeper-oidc/gatekeeper/consent"
 	"github.com/gatekeeper-oidc/gatekeeper/identity"
 	"github.com/gatekeeper-oidc/gatekeeper/internal/config"
+	"github.com/gatekeeper-oidc/gatekeeper/internal/fetch"
 	"github.com/gatekeeper-oidc/gatekeeper/internal/meter"
 	"github.com/gatekeeper-oidc/gatekeeper/internal/ratelimit"
 	"github.com/gatekeeper-oidc/gatekeeper/internal/web"
@@ -43,6 +44,7 @@ type program struct {
 	meter    *meter.Meter
 	limits   ratelimit.Source
 	redis    *state.Redis // nil without one
+	fetch    *fetch.Client
 	ring     *keys.Ring
 	trail    *audit.Trail
 	people   *identity.Service
@@ -74,6 +76,9 @@ func wire(ctx context.Context, cfg *config.Config, w world) (_ *program, err err
 			_ = p.Close() // the first error is the one to tell
 		}
 	}()
+	if p.fetch, err = newFetch(cfg, now); err != nil {
+		return nil, badConfig(err)
+	}
 	if p.limits, err = p.limiter(ctx); err != nil {
 		return nil, badConfig(err)
 	}
@@ -88,6 +93,7 @@ func wire(ctx context.Context, cfg *config.Config, w world) (_ *program, err err
 	}
 	p.oauth, err = oauth2.NewProvider(oauth2.Config{
 		Issuer: cfg.Issuer, Store: p.DB, Keys: p.ring, Vault: p.vault, Trail: p.trail, Limits: p.limits, Meter: p.meter, Log: log, Now: now,
+		Claims: oidc.ClaimTable{}, ResponseTypes: cfg.ResponseTypes, Fetch: p.fetch,
 		Scopes: cfg.AllScopes(), SignUp: cfg.Signup == "open",
 		Lifetimes: oauth2.Lifetimes{
 			Code: cfg.CodeTTL, Access: cfg.AccessTokenTTL, IDToken: cfg.IDTokenTTL, Refresh: cfg.RefreshTokenTTL,
@@ -178,7 +184,7 @@ func (p *program) public(tracer trace.TracerProvider, h *health) (*web.Mux, erro
 	signUp := p.cfg.Signup == "open"
 	discovery, err := oidc.New(oidc.Config{
 		Issuer: p.cfg.Issuer, Provider: p.oauth, Keys: p.ring, Sessions: p.people, Pages: pages, Scopes: p.cfg.AllScopes(),
-		SignUp: signUp, SessionCookie: login.Cookie,
+		ResponseTypes: p.cfg.ResponseTypes, RequestURIs: true, SignUp: signUp, SessionCookie: login.Cookie,
 	})
 	if err != nil {
 		return nil, err

@@ -43,6 +43,9 @@ type Config struct {
 	RateLimitFactor  float64        `key:"rate_limit_factor" default:"1" doc:"Multiplies every rate limit: 2 allows twice as much."`
 	Nodes            int            `key:"nodes" default:"1" doc:"How many servers share the database."`
 	Scopes           []string       `key:"scopes" doc:"Scopes of your own APIs, besides openid profile email address phone offline_access and admin."`
+	ResponseTypes    []string       `key:"response_types" default:"code" enum:"code|id_token|id_token token|code id_token|code token|code id_token token" doc:"What authorization answers may carry. All but code pass tokens through the browser: for applications that cannot do otherwise, and each must be registered for it."`
+	FetchAllow       []netip.Prefix `key:"fetch_allow" doc:"Networks, such as 10.1.0.0/16, that addresses registered by clients (jwks_uri, request_uri, backchannel_logout_uri …) may lead into, besides the public ones."`
+	FetchCA          string         `key:"fetch_ca" doc:"PEM file of certificate authorities to believe at such addresses, besides the system's."`
 	OtelEndpoint     string         `key:"otel_endpoint" doc:"OTLP over HTTP address for traces, such as http://localhost:4318. Left out, no traces."`
 	DrainTimeout     time.Duration  `key:"drain_timeout" default:"10s" doc:"How long a stopping server finishes what it began."`
 	DBMaxConns       int            `key:"db_max_conns" default:"0" doc:"Most connections to Postgres; 0 lets the server choose."`
