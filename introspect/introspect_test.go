@@ -59,7 +59,7 @@ func (k *world) Inspect(_ context.Context, token string) (oauth2.Token, error) {
 
 func ana() oauth2.Token {
 	return oauth2.Token{
-		Kind: "access", JTI: "j1", ClientID: "shop", Subject: "u1", Session: "s1", Grant: "g1",
+		Kind: "access", JTI: "j1", ClientID: "shop", Subject: "u1", Sub: "u1", Session: "s1", Grant: "g1",
 		Scopes: []string{"openid", "profile", "email"}, Audience: []string{issuer, "https://orders.example", "warehouse"},
 		AuthTime: noon.Add(-time.Minute), AMR: []string{"pwd"}, ACR: identity.ACRSingle, IssuedAt: noon, ExpiresAt: noon.Add(15 * time.Minute),
 		User: &identity.User{ID: "u1", Email: "ana@example.org", Roles: []string{"buyer"}, Profile: identity.Profile{PreferredUsername: "ana"}},
@@ -88,7 +88,7 @@ func newWorld() *world {
 		tokens: map[string]oauth2.Token{
 			"ana": ana(), "refresh": refresh, "plain": plain, "strong": strong,
 			"machine": {
-				Kind: "access", JTI: "j2", ClientID: "orders", Subject: "orders", Scopes: []string{"read"}, Audience: []string{"https://other.example"},
+				Kind: "access", JTI: "j2", ClientID: "orders", Subject: "orders", Sub: "orders", Scopes: []string{"read"}, Audience: []string{"https://other.example"},
 				IssuedAt: noon, ExpiresAt: noon.Add(15 * time.Minute),
 			},
 		},

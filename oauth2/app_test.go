@@ -48,6 +48,10 @@ func (f *fixture) app(id string, edit ...func(*oauth2.Client)) *app {
 func public(c *oauth2.Client)  { c.AuthMethod = oauth2.AuthNone }
 func machine(c *oauth2.Client) { c.Type, c.Scopes = oauth2.Machine, []string{"api:read", "api:write"} }
 func noPKCE(c *oauth2.Client)  { c.InsecureNoPKCE = true }
+func hybrid(c *oauth2.Client) {
+	c.Grants = []string{oauth2.GrantCode, oauth2.GrantRefresh, oauth2.GrantImplicit}
+	c.ResponseTypes = oauth2.ResponseTypes()
+}
 func opaque(c *oauth2.Client)  { c.AccessToken = "opaque" }
 
 const verifier = "a-code-verifier-of-forty-three-characters-at-least"
@@ -118,6 +122,11 @@ func (r reply) location() (string, url.Values) {
 		r.tb.Fatalf("status %d, Location %q, want a 303; body %.300s", r.Status, r.Header.Get("Location"), r.Body)
 	}
 	q := u.Query()
+	if u.Fragment != "" {
+		q, err = url.ParseQuery(u.EscapedFragment())
+		must(r.tb, err)
+		u.Fragment, u.RawFragment = "", ""
+	}
 	u.RawQuery = ""
 	return u.String(), q
 }

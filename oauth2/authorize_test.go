@@ -25,7 +25,10 @@ func TestAuthorizeRefuses(t *testing.T) {
 		f.app("service", func(c *oauth2.Client) { c.Grants = []string{oauth2.GrantClientCredentials} })
 		f.app("off", func(c *oauth2.Client) { c.Disabled = true })
 		foreign := f.app("other").login()
-		seen := map[string]bool{"nonce": true, "people_hints": true} // these two refuse nothing
+		f.app("pusher", func(c *oauth2.Client) { c.RequirePAR = true })
+		f.app("signer", func(c *oauth2.Client) { c.RequireSignedRequest, c.JWKSURI = true, "https://shop.example/jwks" })
+		f.app("hybrid", hybrid)
+		seen := map[string]bool{"people_hints": true} // refuses nothing
 		for _, c := range []struct {
 			name, rule, code string // code "": the person sees a page
 			edit             func(v url.Values)
@@ -44,20 +47,42 @@ func TestAuthorizeRefuses(t *testing.T) {
 			{"a redirect URI with a fragment", "redirect_uri_registered", "", func(v url.Values) { v.Set("redirect_uri", callback+"#") }},
 			{"a redirect URI in another case", "redirect_uri_registered", "", func(v url.Values) { v.Set("redirect_uri", "HTTPS://shop.example/cb") }},
 
-			{"an unknown response mode", "response_mode_known", "invalid_request", func(v url.Values) { v.Set("response_mode", "fragment") }},
+			{"an unknown response mode", "response_mode_known", "invalid_request", func(v url.Values) { v.Set("response_mode", "carrier_pigeon") }},
 			{"two states", "no_repeated_parameters", "invalid_request", func(v url.Values) { v.Add("state", "b") }},
 			{"two scopes", "no_repeated_parameters", "invalid_request", func(v url.Values) { v.Add("scope", "email") }},
 			{"two unknown parameters", "no_repeated_parameters", "invalid_request", func(v url.Values) { v["zebra"] = []string{"a", "b"} }},
 			{"a long nonce", "parameter_sizes", "invalid_request", func(v url.Values) { v.Set("nonce", strings.Repeat("n", 513)) }},
 			{"a long scope", "parameter_sizes", "invalid_request", func(v url.Values) { v.Set("scope", strings.Repeat("s", 1025)) }},
 			{"a long challenge", "parameter_sizes", "invalid_request", func(v url.Values) { v.Set("code_challenge", strings.Repeat("c", 129)) }},
-			{"a request object", "request_object_unsupported", "request_not_supported", func(v url.Values) { v.Set("request", "eyJhbGciOiJub25lIn0.e30.") }},
-			{"a request by reference", "request_object_unsupported", "request_uri_not_supported", func(v url.Values) { v.Set("request_uri", "https://a.example/r") }},
+			{"two request objects", "one_request_object", "invalid_request", func(v url.Values) { v.Set("request", "a.b.c"); v.Set("request_uri", "https://a.example/r") }},
+			{"an unsigned request object", "request_object_signed", "invalid_request_object", func(v url.Values) { v.Set("request", "eyJhbGciOiJub25lIn0.e30.") }},
+			{"an unregistered request by reference", "request_uri_registered", "invalid_request_uri", func(v url.Values) { v.Set("request_uri", "https://a.example/r") }},
+			{"a request that was to be pushed", "pushed_when_required", "invalid_request", func(v url.Values) { v.Set("client_id", "pusher") }},
+			{"a request that was to be signed", "signed_when_required", "invalid_request", func(v url.Values) { v.Set("client_id", "signer") }},
 			{"a registration", "registration_unsupported", "registration_not_supported", func(v url.Values) { v.Set("registration", "{}") }},
-			{"no response type", "response_type_code", "invalid_request", func(v url.Values) { v.Del("response_type") }},
-			{"response type token", "response_type_code", "unsupported_response_type", func(v url.Values) { v.Set("response_type", "token") }},
-			{"response type code id_token", "response_type_code", "unsupported_response_type", func(v url.Values) { v.Set("response_type", "code id_token") }},
-			{"a client without the grant", "client_may_use_code", "unauthorized_client", func(v url.Values) { v.Set("client_id", "service") }},
+			{"no response type", "response_type_known", "invalid_request", func(v url.Values) { v.Del("response_type") }},
+			{"response type token", "response_type_known", "unsupported_response_type", func(v url.Values) { v.Set("response_type", "token") }},
+			{"response type code code", "response_type_known", "unsupported_response_type", func(v url.Values) { v.Set("response_type", "code code") }},
+			{"response type none", "response_type_known", "unsupported_response_type", func(v url.Values) { v.Set("response_type", "none") }},
+			{"an unregistered response type", "response_type_registered", "unauthorized_client", func(v url.Values) { v.Set("response_type", "code id_token") }},
+			{"a client without the grant", "response_type_registered", "unauthorized_client", func(v url.Values) { v.Set("client_id", "service") }},
+			{"tokens in a query", "response_mode_known", "invalid_request", func(v url.Values) { v.Set("response_type", "id_token"); v.Set("response_mode", "query") }},
+			{"an ID token without openid", "openid_for_id_token", "invalid_request", func(v url.Values) {
+				v.Set("client_id", "hybrid")
+				v.Set("response_type", "code id_token")
+				v.Set("scope", "email")
+			}},
+			{"an ID token without nonce", "nonce", "invalid_request", func(v url.Values) {
+				v.Set("client_id", "hybrid")
+				v.Set("response_type", "id_token code")
+				v.Del("nonce")
+			}},
+			{"claims that are no JSON", "claims_parameter", "invalid_request", func(v url.Values) { v.Set("claims", "name") }},
+			{"claims that are a list", "claims_parameter", "invalid_request", func(v url.Values) { v.Set("claims", "[]") }},
+			{"claims of the wrong form", "claims_parameter", "invalid_request", func(v url.Values) { v.Set("claims", `{"userinfo":{"name":"x"}}`) }},
+			{"an acr nobody reaches", "claims_parameter", "unmet_authentication_requirements", func(v url.Values) {
+				v.Set("claims", `{"id_token":{"acr":{"essential":true,"values":["urn:x:gold"]}}}`)
+			}},
 			{"a quote in the scope", "scope_grammar", "invalid_scope", func(v url.Values) { v.Set("scope", `openid "x"`) }},
 			{"a line break in the scope", "scope_grammar", "invalid_scope", func(v url.Values) { v.Set("scope", "openid\r\nx") }},
 			{"only unregistered scopes", "scope_grammar", "invalid_scope", func(v url.Values) { v.Set("scope", "OpenID") }},
@@ -204,7 +229,7 @@ func TestPostedRequests(t *testing.T) {
 		post := func(v url.Values) reply {
 			return f.do(http.MethodPost, "/oauth2/authorize", strings.NewReader(v.Encode()), "Sec-Fetch-Site", "cross-site")
 		}
-		if _, q := post(shop.request("response_type", "token")).location(); q.Get("error") != "unsupported_response_type" {
+		if _, q := post(shop.request("response_type", "none")).location(); q.Get("error") != "unsupported_response_type" {
 			t.Errorf("a refused posted request told %v", q)
 		}
 		isPage(t, "an unknown client by POST", post(shop.request("client_id", "nobody")))

@@ -22,12 +22,30 @@ func TestCheckClientRefuses(t *testing.T) {
 			{"an id with a slash", "client_id_form", func(c *oauth2.Client) { c.ID = "a/b" }},
 			{"an id like a user's", "client_id_form", func(c *oauth2.Client) { c.ID = f.user.ID }},
 			{"an unknown type", "client_type_known", func(c *oauth2.Client) { c.Type = "toaster" }},
-			{"an unknown method", "auth_method_known", func(c *oauth2.Client) { c.AuthMethod = "client_secret_jwt" }},
+			{"an unknown method", "auth_method_known", func(c *oauth2.Client) { c.AuthMethod = "tls_client_auth" }},
 			{"a public machine", "auth_method_known", func(c *oauth2.Client) { c.Type, c.AuthMethod = oauth2.Machine, oauth2.AuthNone }},
 			{"a browser with a secret", "auth_method_known", func(c *oauth2.Client) { c.Type, c.AuthMethod = oauth2.SPA, oauth2.AuthBasic }},
-			{"no keys", "keys_for_private_key_jwt", func(c *oauth2.Client) { c.AuthMethod = oauth2.AuthPrivateKey }},
-			{"keys for nothing", "keys_for_private_key_jwt", func(c *oauth2.Client) { c.JWKS = []byte(`{"keys":[]}`) }},
-			{"the implicit grant", "grants_fit", func(c *oauth2.Client) { c.Grants = []string{"implicit"} }},
+			{"no keys", "client_keys", func(c *oauth2.Client) { c.AuthMethod = oauth2.AuthPrivateKey }},
+			{"keys for nothing", "client_keys", func(c *oauth2.Client) { c.JWKS = []byte(`{"keys":[]}`) }},
+			{"keys in two ways", "client_keys", func(c *oauth2.Client) { c.JWKS, c.JWKSURI = []byte(`{"keys":[]}`), "https://shop.example/jwks" }},
+			{"keys over http", "client_keys", func(c *oauth2.Client) { c.JWKSURI = "http://shop.example/jwks" }},
+			{"the password grant", "grants_fit", func(c *oauth2.Client) { c.Grants = []string{"password"} }},
+			{"implicit without a response type", "response_types_fit", func(c *oauth2.Client) { c.Grants = []string{oauth2.GrantImplicit} }},
+			{"an ID token without implicit", "response_types_fit", func(c *oauth2.Client) { c.ResponseTypes = []string{"code id_token"} }},
+			{"a code without its grant", "response_types_fit", func(c *oauth2.Client) {
+				c.Grants, c.ResponseTypes = []string{oauth2.GrantImplicit}, []string{"code id_token"}
+			}},
+			{"a response type nobody knows", "response_types_fit", func(c *oauth2.Client) { c.ResponseTypes = []string{"token"} }},
+			{"HS256 of a public client", "algorithms_known", func(c *oauth2.Client) { c.AuthMethod, c.IDTokenAlg = oauth2.AuthNone, oauth2.HS256 }},
+			{"unsigned request objects", "request_objects", func(c *oauth2.Client) { c.RequestObjectAlg = "none" }},
+			{"a request URI over http", "request_objects", func(c *oauth2.Client) { c.RequestURIs = []string{"http://shop.example/r"} }},
+			{"a subject type nobody knows", "subject_type", func(c *oauth2.Client) { c.SubjectType = "secret" }},
+			{"a pairwise client on two hosts", "subject_type", func(c *oauth2.Client) {
+				c.SubjectType, c.RedirectURIs = oauth2.SubjectPairwise, []string{callback, "https://other.example/cb"}
+			}},
+			{"a logout address over http", "logout_addresses", func(c *oauth2.Client) { c.BackchannelLogoutURI = "http://shop.example/out" }},
+			{"a logout frame elsewhere", "logout_addresses", func(c *oauth2.Client) { c.FrontchannelLogoutURI = "https://other.example/out" }},
+			{"a login address over http", "initiate_login_uri", func(c *oauth2.Client) { c.InitiateLoginURI = "http://localhost/in" }},
 			{"refresh alone", "grants_fit", func(c *oauth2.Client) { c.Grants = []string{oauth2.GrantRefresh} }},
 			{"a public client with client credentials", "grants_fit", func(c *oauth2.Client) {
 				c.AuthMethod, c.Grants = oauth2.AuthNone, []string{oauth2.GrantClientCredentials}

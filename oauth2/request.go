@@ -30,11 +30,11 @@ type check struct {
 // person sees a page (RFC 6749 section 4.1.2.1, RFC 9700 section 4.11).
 var identified = []check{
 	{"client_id_once", func(_ context.Context, d *draft) *fault.Error { return d.once("client_id") }},
+	{"redirect_uri_once", func(_ context.Context, d *draft) *fault.Error { return d.once("redirect_uri") }},
 	{"client_registered", clientRegistered},
 }
 
 var certain = []check{
-	{"redirect_uri_once", func(_ context.Context, d *draft) *fault.Error { return d.once("redirect_uri") }},
 	{"redirect_uri_registered", redirectRegistered},
 }
 

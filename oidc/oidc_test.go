@@ -108,7 +108,7 @@ func everyScope() []string {
 
 func newWorld() *world {
 	token := func(scopes ...string) oauth2.Token {
-		return oauth2.Token{Kind: "access", ClientID: "shop", Subject: "u1", Scopes: scopes, User: ana()}
+		return oauth2.Token{Kind: "access", ClientID: "shop", Subject: "u1", Sub: "u1", Scopes: scopes, User: ana()}
 	}
 	refresh := token(everyScope()...)
 	refresh.Kind = "refresh"
