@@ -183,7 +183,7 @@ func (r *Ring) wait() time.Duration {
 	s := r.snap.Load()
 	now := s.clock(r.cfg.Now())
 	d := reloadEvery
-	for _, k := range s.keys {
+	for k := range s.all() {
 		for _, at := range []time.Time{k.ActivateAt, k.RetireAt, k.RemoveAt} {
 			if until := at.Sub(now); until > 0 {
 				d = min(d, until)
@@ -261,7 +261,7 @@ func (r *Ring) List(ctx context.Context) ([]Listed, error) {
 // then a successor that was already waiting is revoked. It returns the
 // successors; one that was already waiting is not followed by a second.
 func (r *Ring) Rotate(ctx context.Context, alg string, now bool) ([]Listed, error) {
-	algs := r.cfg.Policy.Algs
+	algs := r.cfg.Policy.all()
 	if alg != "" {
 		if !slices.Contains(algs, alg) {
 			return nil, fault.Missing("algorithm", alg)

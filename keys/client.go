@@ -2,6 +2,7 @@ package keys
 
 import (
 	"crypto"
+	"crypto/ed25519"
 	"crypto/rsa"
 	"encoding/json"
 	"errors"
@@ -17,50 +18,82 @@ const (
 )
 
 // errIgnored means a JWK is of a kind that RFC 7517 section 5 tells us to ignore.
-var errIgnored = errors.New("not a signature key we know")
+var errIgnored = errors.New("not a key we know")
+
+// errOtherKey is the ErrSignature that newer keys might turn into a yes.
+var errOtherKey = errors.New("not the signature of a registered key")
 
 // A clientKey is one usable public key of a registered JWK Set.
 type clientKey struct {
-	kid    string
-	alg    string // "" is any that fits
-	public crypto.PublicKey
+	kid             string
+	alg             string // "" is any that fits
+	public          crypto.PublicKey
+	signs, encrypts bool // what use, key_ops and alg leave it; nothing said is both
+}
+
+// VerifyAlgs returns every signature algorithm that VerifyWith knows.
+func VerifyAlgs() []string {
+	return []string{RS256, "RS384", "RS512", PS256, "PS384", "PS512", ES256, "ES384", "ES512", EdDSA}
 }
 
 // VerifyWith verifies a compact JWS of at most 16 KiB with a key of a client's
-// registered JWK Set: alg must be in algs, the key must fit alg, keys in the
-// header are ignored, an unknown crit refuses. typ is not checked but returned.
-// A kid picks the keys called that; where none is, or the token names none,
-// nameless keys that fit are tried. Every error wraps ErrSignature.
-func VerifyWith(jwks json.RawMessage, token string, algs []string) (payload []byte, typ string, err error) {
-	c, err := split(token)
+// registered JWK Set: alg must be in algs, the key must fit alg and be for
+// signatures, keys in the header are ignored, an unknown crit refuses. typ is not
+// checked: ask the header. A kid picks the keys called that; where none is, or
+// the token names none, nameless keys that fit are tried, ten at most. Every
+// error wraps ErrSignature.
+func VerifyWith(jwks json.RawMessage, token string, algs []string) (payload []byte, h Header, err error) {
+	t, err := readToken(token, algs)
 	if err != nil {
-		return nil, "", err
-	}
-	h, err := parseHeader(c.head)
-	if err != nil {
-		return nil, "", err
-	}
-	alg, ok := algorithmOf(h.alg)
-	if !ok || !slices.Contains(algs, h.alg) {
-		return nil, "", fmt.Errorf("%w: alg %.20q is not allowed", ErrSignature, h.alg)
+		return nil, Header{}, err
 	}
 	set, err := readSet(jwks)
 	if err != nil {
-		return nil, "", fmt.Errorf("%w: %w", ErrSignature, err)
+		return nil, Header{}, fmt.Errorf("%w: %w", ErrSignature, err)
 	}
-	tried := false
-	for _, k := range candidates(set, h.kid) {
-		if k.alg != "" && k.alg != h.alg || alg.fits(k.public) != nil {
+	if err := t.signedBy(set); err != nil {
+		return nil, Header{}, err
+	}
+	return t.payload, t.head, nil
+}
+
+// A clientToken is a JWS of a client with its header read, not yet believed.
+type clientToken struct {
+	compact
+	head Header
+	alg  algorithm
+}
+
+// readToken reads token, whose alg must be in algs.
+func readToken(token string, algs []string) (t clientToken, err error) {
+	if t.compact, err = split(token); err != nil {
+		return clientToken{}, err
+	}
+	if t.head, err = parseHeader(t.compact.head); err != nil {
+		return clientToken{}, err
+	}
+	ok := false
+	if t.alg, ok = algorithmOf(t.head.Alg); !ok || !slices.Contains(algs, t.head.Alg) {
+		return clientToken{}, fmt.Errorf("%w: alg %.20q is not allowed", ErrSignature, t.head.Alg)
+	}
+	return t, nil
+}
+
+// signedBy says why no key of set signed t, or nil.
+func (t clientToken) signedBy(set []clientKey) error {
+	tried := 0
+	for _, k := range candidates(set, t.head.KeyID) {
+		if !k.signs || k.alg != "" && k.alg != t.head.Alg || t.alg.fits(k.public) != nil {
 			continue
 		}
-		if tried = true; alg.verify(k.public, []byte(c.input), c.sig) {
-			return c.payload, h.typ, nil
+		if tried++; tried > maxTries {
+			break
+		}
+		if t.alg.verify(k.public, []byte(t.input), t.sig) {
+			return nil
 		}
 	}
-	if !tried {
-		return nil, "", fmt.Errorf("%w: no registered key has the token's kid and fits its alg", ErrSignature)
-	}
-	return nil, "", fmt.Errorf("%w: not the signature of a registered key", ErrSignature)
+	return fmt.Errorf("%w: %w (%d tried)", ErrSignature, errOtherKey, tried)
 }
 
 // candidates returns the keys of set that a token naming kid may be signed with.
@@ -91,14 +124,30 @@ func CheckJWKS(jwks json.RawMessage) error {
 	if err != nil {
 		return err
 	}
-	if len(set) == 0 {
+	if !slices.ContainsFunc(set, func(k clientKey) bool { return k.signs }) {
 		return errors.New("the JWK Set holds no RSA, elliptic curve or Ed25519 key for signatures")
 	}
 	return nil
 }
 
-// readSet returns the signature keys of a JWK Set (RFC 7517 section 5), or what
-// is wrong with it.
+// CheckEncryption says whether a registered JWK Set is usable and has a key to
+// encrypt to as e says. The error is a sentence for whoever registers it.
+func CheckEncryption(jwks json.RawMessage, e Encryption) error {
+	if err := e.Check(); err != nil {
+		return err
+	}
+	set, err := readSet(jwks)
+	if err != nil {
+		return err
+	}
+	if _, err := recipient(set, e.Alg); err != nil {
+		return fmt.Errorf("the JWK Set holds no key to encrypt to with %s", e.Alg)
+	}
+	return nil
+}
+
+// readSet returns the keys of a JWK Set that we know (RFC 7517 section 5), or
+// what is wrong with it.
 func readSet(jwks json.RawMessage) ([]clientKey, error) {
 	if len(jwks) > maxSetLen {
 		return nil, fmt.Errorf("the JWK Set is longer than %d KiB", maxSetLen>>10)
@@ -126,7 +175,8 @@ func readSet(jwks json.RawMessage) ([]clientKey, error) {
 	return set, nil
 }
 
-// readKey reads one public JWK, errIgnored if it is not for verifying signatures.
+// readKey reads one public JWK, errIgnored if we can neither verify with it nor
+// encrypt to it.
 func readKey(raw json.RawMessage) (clientKey, error) {
 	members, err := object(raw)
 	if err != nil {
@@ -149,17 +199,18 @@ func readKey(raw json.RawMessage) (clientKey, error) {
 	if kty == "oct" {
 		return clientKey{}, errors.New("it is symmetric; register public keys only")
 	}
-	if !known(kty, crv) || !verifies(members) {
+	signs, encrypts := uses(members)
+	if !known(kty, crv) || !signs && !encrypts {
 		return clientKey{}, errIgnored
 	}
 	var jwk jose.JSONWebKey
 	if err := json.Unmarshal(raw, &jwk); err != nil {
 		return clientKey{}, err
 	}
-	return usable(jwk)
+	return usable(clientKey{kid: jwk.KeyID, alg: jwk.Algorithm, public: jwk.Key, signs: signs, encrypts: encrypts})
 }
 
-// known reports whether we verify signatures with keys of this kind.
+// known reports whether we work with keys of this kind.
 func known(kty, crv string) bool {
 	switch kty {
 	case "RSA":
@@ -173,34 +224,41 @@ func known(kty, crv string) bool {
 	}
 }
 
-// verifies reports whether use and key_ops, where given, let a key verify (RFC
-// 7517 sections 4.2 and 4.3).
-func verifies(members []member) bool {
+// uses reports what use and key_ops, where given, let a key do (RFC 7517 sections
+// 4.2 and 4.3).
+func uses(members []member) (signs, encrypts bool) {
+	signs, encrypts = true, true
 	for _, m := range members {
 		switch m.name {
 		case "use":
-			if string(m.value) != `"sig"` {
-				return false
-			}
+			signs = signs && string(m.value) == `"sig"`
+			encrypts = encrypts && string(m.value) == `"enc"`
 		case "key_ops":
 			var ops []string
-			if json.Unmarshal(m.value, &ops) != nil || !slices.Contains(ops, "verify") {
-				return false
+			broken := json.Unmarshal(m.value, &ops) != nil
+			does := func(names ...string) bool {
+				return !broken && slices.ContainsFunc(ops, func(op string) bool { return slices.Contains(names, op) })
 			}
+			signs = signs && does("verify")
+			encrypts = encrypts && does("encrypt", "wrapKey", "deriveKey", "deriveBits")
 		}
 	}
-	return true
+	return signs, encrypts
 }
 
-// usable checks that a parsed JWK fits the algorithm it names, or any.
-func usable(jwk jose.JSONWebKey) (clientKey, error) {
-	k := clientKey{kid: jwk.KeyID, alg: jwk.Algorithm, public: jwk.Key}
+// usable checks that a parsed key fits the algorithm it names, or any, and
+// narrows what it may do to that.
+func usable(k clientKey) (clientKey, error) {
 	if k.alg != "" {
-		alg, ok := algorithmOf(k.alg)
-		if !ok {
+		_, signature := algorithmOf(k.alg)
+		k.signs, k.encrypts = k.signs && signature, k.encrypts && encrypts(k.alg)
+		if !k.signs && !k.encrypts {
 			return clientKey{}, errIgnored
 		}
-		return k, alg.fits(k.public)
+		return k, suits(k.alg, k.public)
+	}
+	if _, ok := k.public.(ed25519.PublicKey); ok {
+		k.encrypts = false
 	}
 	if public, ok := k.public.(*rsa.PublicKey); ok {
 		return k, fitsRSA(public)

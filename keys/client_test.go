@@ -92,9 +92,9 @@ func TestVerifyWithEveryAlgorithm(t *testing.T) {
 				"key for another":    {setOf(t, jose.JSONWebKey{Key: private.Public(), Algorithm: "RSA-OAEP"}), "", []string{alg}, false},
 				"key for encryption": {setOf(t, jose.JSONWebKey{Key: private.Public(), Use: "enc"}), "", []string{alg}, false},
 			} {
-				payload, typ, err := VerifyWith(c.set, assertion(t, alg, private, c.kid), c.algs)
-				if ok := err == nil && typ == "JWT" && string(payload) == `{"iss":"shop"}`; ok != c.ok {
-					t.Errorf("%s: %q %q %v", name, payload, typ, err)
+				payload, h, err := VerifyWith(c.set, assertion(t, alg, private, c.kid), c.algs)
+				if ok := err == nil && h.Type == "JWT" && string(payload) == `{"iss":"shop"}`; ok != c.ok {
+					t.Errorf("%s: %q %+v %v", name, payload, h, err)
 				}
 				if err != nil && !errors.Is(err, ErrSignature) {
 					t.Errorf("%s: %v", name, err)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -23,10 +24,21 @@ type compact struct {
 	sig     []byte
 }
 
-// A header is what we read of a JOSE header. Keys and their addresses in it
+// A Header is what we read of a JOSE header. Keys and their addresses in it
 // (jwk, jku, x5u, x5c) are an attacker's choice and are never looked at (RFC
 // 8725 section 3.10).
-type header struct{ alg, kid, typ string }
+type Header struct {
+	Alg         string // of the signature, or what the content key is encrypted with
+	Enc         string // what the content is encrypted with; "" in a JWS
+	KeyID       string // "" if the token names no key
+	Type        string // typ as it was sent; compare with IsType
+	ContentType string // cty as it was sent: "JWT" around a nested token (RFC 7519 section 5.2)
+}
+
+// IsType reports whether the token says it is a typ, such as "oauth-authz-req+jwt":
+// without regard to case, and the token may write "application/" before it (RFC
+// 7515 section 4.1.9).
+func (h Header) IsType(typ string) bool { return sameType(h.Type, typ) }
 
 // split takes token apart: three parts, strict base64url, at most 16 KiB.
 func split(token string) (compact, error) {
@@ -58,32 +70,38 @@ func decode(s string) ([]byte, error) {
 	return base64.RawURLEncoding.Strict().DecodeString(s)
 }
 
-// parseHeader reads a JOSE header strictly: one JSON object, names matched
-// exactly and at most once (RFC 7515 section 4), and no extension, since we
-// understand none (crit, and b64 of RFC 7797).
-func parseHeader(head string) (header, error) {
+// parseHeader is readHeader of a JWS; every error wraps ErrSignature.
+func parseHeader(head string) (Header, error) {
+	h, err := readHeader(head, "crit", "b64")
+	if err != nil {
+		return Header{}, fmt.Errorf("%w: header: %w", ErrSignature, err)
+	}
+	return h, nil
+}
+
+// readHeader reads a JOSE header strictly: one JSON object, names matched
+// exactly and at most once (RFC 7515 section 4), and none of the extensions
+// refused, since we understand no extension (crit, and b64 of RFC 7797). Other
+// names are ignored, as RFC 7515 and RFC 7516 section 4 demand.
+func readHeader(head string, refused ...string) (Header, error) {
 	raw, err := decode(head)
 	if err != nil {
-		return header{}, fmt.Errorf("%w: header: %w", ErrSignature, err)
+		return Header{}, err
 	}
 	members, err := object(raw)
 	if err != nil {
-		return header{}, fmt.Errorf("%w: header: %w", ErrSignature, err)
+		return Header{}, err
 	}
-	var h header
+	var h Header
+	known := map[string]*string{"alg": &h.Alg, "enc": &h.Enc, "kid": &h.KeyID, "typ": &h.Type, "cty": &h.ContentType}
 	for _, m := range members {
-		switch m.name {
-		case "alg":
-			err = json.Unmarshal(m.value, &h.alg)
-		case "kid":
-			err = json.Unmarshal(m.value, &h.kid)
-		case "typ":
-			err = json.Unmarshal(m.value, &h.typ)
-		case "crit", "b64":
-			err = errors.New("an extension we do not understand")
+		if slices.Contains(refused, m.name) {
+			return Header{}, fmt.Errorf("%s is an extension we do not understand", m.name)
 		}
-		if err != nil {
-			return header{}, fmt.Errorf("%w: header %s: %w", ErrSignature, m.name, err)
+		if field, ok := known[m.name]; ok {
+			if err := json.Unmarshal(m.value, field); err != nil {
+				return Header{}, fmt.Errorf("%s: %w", m.name, err)
+			}
 		}
 	}
 	return h, nil

@@ -15,12 +15,21 @@ const (
 	EdDSA = "EdDSA"
 )
 
+// What others may encrypt to a Ring with (RFC 7518 section 4.1).
+const (
+	RSAOAEP    = "RSA-OAEP"
+	RSAOAEP256 = "RSA-OAEP-256"
+	ECDHES     = "ECDH-ES"
+)
+
 // A State is where a key is in its life. It is a function of the key's dates
 // and the database's clock, so every node agrees without a message.
 type State string
 
 // A key is published as next, signs while active, is only verified with while
 // retiring, and is gone when the last token it signed is dead or it is revoked.
+// A key that others encrypt to is published while active, and decrypts in all
+// three states.
 const (
 	Next     State = "next"
 	Active   State = "active"
@@ -28,7 +37,7 @@ const (
 	Gone     State = "gone"
 )
 
-// A Key is one signing key as it is stored. Private is sealed; ID is the RFC 7638
+// A Key is one key as it is stored: its Alg says whether it signs or decrypts. Private is sealed; ID is the RFC 7638
 // thumbprint of the public key.
 type Key struct {
 	ID         string

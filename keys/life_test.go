@@ -57,16 +57,16 @@ func (l *life) check(t *rapid.T, r *Ring) {
 	}
 	c, _ := split(token)
 	h, _ := parseHeader(c.head)
-	since, ok := l.seen[h.kid]
+	since, ok := l.seen[h.KeyID]
 	if !ok {
-		t.Fatalf("signed with %s, which is not published", h.kid)
+		t.Fatalf("signed with %s, which is not published", h.KeyID)
 	}
-	if !l.used[h.kid] && !l.urgent && now.Sub(since) < policy.lead() {
-		t.Fatalf("signed with %s, published only %s before", h.kid, now.Sub(since))
+	if !l.used[h.KeyID] && !l.urgent && now.Sub(since) < policy.lead() {
+		t.Fatalf("signed with %s, published only %s before", h.KeyID, now.Sub(since))
 	}
-	l.used[h.kid], l.urgent = true, false
-	if h.kid != active[0] {
-		t.Fatalf("signed with %s, active is %s", h.kid, active[0])
+	l.used[h.KeyID], l.urgent = true, false
+	if h.KeyID != active[0] {
+		t.Fatalf("signed with %s, active is %s", h.KeyID, active[0])
 	}
 	for _, other := range l.rings {
 		l.load(t, other)
@@ -74,7 +74,7 @@ func (l *life) check(t *rapid.T, r *Ring) {
 			t.Fatal(err)
 		}
 	}
-	l.tokens = append(l.tokens, issued{token, h.kid, now.Add(tokenLife)})
+	l.tokens = append(l.tokens, issued{token, h.KeyID, now.Add(tokenLife)})
 	l.tokens = slices.DeleteFunc(l.tokens, func(i issued) bool { return !now.Before(i.until) })
 	for _, i := range l.tokens {
 		if _, err := r.Verify(i.token, "at+jwt"); err != nil {

@@ -48,7 +48,7 @@ func (p *plan) sort(alg string) {
 // settle makes every algorithm of the policy have an active key, and a successor
 // where that one's end is near.
 func (p *plan) settle() error {
-	for _, alg := range p.policy.Algs {
+	for _, alg := range p.policy.all() {
 		for _, step := range []func(string) error{p.activate, p.succeed} {
 			if err := step(alg); err != nil {
 				return fmt.Errorf("plan %s keys: %w", alg, err)

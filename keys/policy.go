@@ -11,10 +11,11 @@ const day = 24 * time.Hour
 
 // Policy says how keys live. Fields left zero take the value in brackets.
 type Policy struct {
-	Algs     []string      // algorithms kept ready [RS256]; the first is the default
+	Algs     []string      // signature algorithms kept ready [RS256]; the first is the default
+	Encrypt  []string      // RSA-OAEP-256, RSA-OAEP, ECDH-ES: what others may encrypt to us with [none]
 	Lifetime time.Duration // from activation to retirement [30 days]
 	Publish  time.Duration // published before first use [24 h], never below twice MaxAge
-	Retain   time.Duration // published after retirement: longest token life + 24 h [48 h]
+	Retain   time.Duration // kept after retirement: longest token life + 24 h [48 h]
 	MaxAge   time.Duration // Cache-Control of the JWKS [15 min]
 }
 
@@ -22,7 +23,7 @@ func (p Policy) withDefaults() Policy {
 	if len(p.Algs) == 0 {
 		p.Algs = []string{RS256}
 	}
-	p.Algs = slices.Clone(p.Algs)
+	p.Algs, p.Encrypt = slices.Clone(p.Algs), slices.Clone(p.Encrypt)
 	for _, d := range []struct {
 		field *time.Duration
 		value time.Duration
@@ -36,11 +37,18 @@ func (p Policy) withDefaults() Policy {
 
 // check says what is wrong with a policy.
 func (p Policy) check() error {
-	for i, alg := range p.Algs {
+	for _, alg := range p.Algs {
 		if !slices.Contains([]string{RS256, PS256, ES256, EdDSA}, alg) {
 			return fmt.Errorf("keys: no ring signs with %q", alg)
 		}
-		if slices.Contains(p.Algs[:i], alg) {
+	}
+	for _, alg := range p.Encrypt {
+		if !slices.Contains([]string{RSAOAEP256, RSAOAEP, ECDHES}, alg) {
+			return fmt.Errorf("keys: no ring decrypts %q", alg)
+		}
+	}
+	for i, alg := range p.all() {
+		if slices.Contains(p.all()[:i], alg) {
 			return fmt.Errorf("keys: %s is given twice", alg)
 		}
 	}
@@ -56,3 +64,6 @@ func (p Policy) check() error {
 // lead is how long a key is published before its first use: long enough that
 // every copy of the old JWKS has been thrown away.
 func (p Policy) lead() time.Duration { return max(p.Publish, 2*p.MaxAge) }
+
+// all returns every algorithm that a key is kept for.
+func (p Policy) all() []string { return slices.Concat(p.Algs, p.Encrypt) }

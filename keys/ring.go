@@ -32,12 +32,13 @@ type RingConfig struct {
 	Slots  int              // RSA signatures made at one time; 0 is one per processor
 }
 
-// A Ring signs with the active key of an algorithm and verifies with every
-// published one. Reads are lock-free on an immutable snapshot.
+// A Ring signs with the active key of an algorithm, verifies with every published
+// one, and decrypts what was encrypted to one of its encryption keys. Reads are lock-free on an immutable snapshot.
 type Ring struct {
 	cfg     RingConfig
 	snap    atomic.Pointer[snapshot]
 	slots   chan struct{} // held while signing with RSA
+	opening chan struct{} // held while decrypting; strangers' tokens, so not the signers' slots
 	nudge   chan struct{} // Reload
 	loading chan struct{} // held while loading; guards looked
 	looked  attempt       // the last load that a stranger's token caused
@@ -67,6 +68,7 @@ func NewRing(cfg RingConfig) (*Ring, error) {
 	r := &Ring{
 		cfg:     cfg,
 		slots:   make(chan struct{}, cfg.Slots),
+		opening: make(chan struct{}, max(1, cfg.Slots/2)),
 		nudge:   make(chan struct{}, 1),
 		loading: make(chan struct{}, 1),
 	}
@@ -135,6 +137,11 @@ func (r *Ring) VerifyContext(ctx context.Context, token, typ string) ([]byte, er
 
 // Algs returns the algorithms this ring can sign with, sorted.
 func (r *Ring) Algs() []string { return slices.Sorted(slices.Values(r.cfg.Policy.Algs)) }
+
+// EncryptionAlgs returns what others may encrypt to this ring with, sorted.
+func (r *Ring) EncryptionAlgs() []string {
+	return slices.Sorted(slices.Values(r.cfg.Policy.Encrypt))
+}
 
 // JWKS returns the published set, its ETag and its Cache-Control max-age, from
 // memory. body is shared and must not be changed.

@@ -30,7 +30,7 @@ func kidOf(tb testing.TB, token string) string {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return h.kid
+	return h.KeyID
 }
 
 func signed(tb testing.TB, r *Ring, alg string) string {
@@ -280,6 +280,10 @@ func TestNewRingRefuses(t *testing.T) {
 	for name, p := range map[string]Policy{
 		"symmetric":                 {Algs: []string{"HS256"}},
 		"twice":                     {Algs: []string{ES256, ES256}},
+		"encryption that signs":     {Algs: []string{ES256, ECDHES}},
+		"signature that encrypts":   {Encrypt: []string{ES256}},
+		"encryption we do not do":   {Encrypt: []string{"RSA1_5"}},
+		"encryption twice":          {Encrypt: []string{ECDHES, ECDHES}},
 		"lives shorter than a lead": {Lifetime: day},
 		"negative":                  {Retain: -1},
 	} {
@@ -295,7 +299,9 @@ func TestNewRingRefuses(t *testing.T) {
 }
 
 func TestJWKSShape(t *testing.T) { // not parallel: it counts allocations
-	r := loaded(t, newWorld().ring(t, RS256, ES256, PS256, EdDSA))
+	r := loaded(t, newWorld().ringWith(t, func(cfg *RingConfig) {
+		cfg.Policy = Policy{Algs: []string{RS256, ES256, PS256, EdDSA}, Encrypt: ringAlgs}
+	}))
 	body, etag, maxAge := r.JWKS()
 	if maxAge != 15*time.Minute || len(etag) < 16 || strings.HasPrefix(etag, "W/") {
 		t.Errorf("etag %s, max-age %s", etag, maxAge)
@@ -305,6 +311,13 @@ func TestJWKSShape(t *testing.T) { // not parallel: it counts allocations
 	}
 	if err := json.Unmarshal(body, &set); err != nil {
 		t.Fatal(err)
+	}
+	kids := map[string]bool{}
+	for _, k := range set.Keys {
+		kids[k["kid"]] = true
+	}
+	if len(kids) != 7 {
+		t.Errorf("%d kids, want 7 of their own", len(kids))
 	}
 	for _, k := range set.Keys {
 		for name, v := range k { // what differs from run to run keeps its length

@@ -9,24 +9,42 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
 )
 
-// A snapshot is every published key at one reading of the store. It never
-// changes; which key signs still depends on the clock.
+// A snapshot is every key at one reading of the store. It never changes; which
+// key signs still depends on the clock.
 type snapshot struct {
-	at    time.Time // the database's clock when it was read
-	local time.Time // this node's clock then
-	keys  []*ringKey
+	at    time.Time             // the database's clock when it was read
+	local time.Time             // this node's clock then
+	keys  []*ringKey            // that sign and verify
+	locks []*lock               // that others encrypt to
 	chain map[string][]*ringKey // keys that can sign, by algorithm, latest activation first
 	jwks  []byte
 	etag  string
 }
 
-// A ringKey is one key ready for use.
+// all lists the keys of both kinds.
+func (s *snapshot) all() iter.Seq[Key] {
+	return func(yield func(Key) bool) {
+		for _, k := range s.keys {
+			if !yield(k.Key) {
+				return
+			}
+		}
+		for _, l := range s.locks {
+			if !yield(l.Key) {
+				return
+			}
+		}
+	}
+}
+
+// A ringKey is one key that signs and verifies, ready for use.
 type ringKey struct {
 	Key
 	alg     algorithm
@@ -92,14 +110,14 @@ func (s *snapshot) named(head, typ string) (*ringKey, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !sameType(h.typ, typ) {
+	if !sameType(h.Type, typ) {
 		return nil, fmt.Errorf("%w: typ is not %q", ErrSignature, typ)
 	}
 	for _, k := range s.keys {
-		if k.ID != h.kid {
+		if k.ID != h.KeyID {
 			continue
 		}
-		if k.Alg != h.alg {
+		if k.Alg != h.Alg {
 			return nil, fmt.Errorf("%w: alg is not the key's %s", ErrSignature, k.Alg)
 		}
 		return k, nil
@@ -147,11 +165,9 @@ func (r *Ring) snapshot(ctx context.Context, have []Key, now, local time.Time) (
 		if stored.StateAt(now) == Gone {
 			continue
 		}
-		k, err := r.open(ctx, stored, now)
-		if err != nil {
-			return nil, fmt.Errorf("open signing key %s: %w", stored.ID, err)
+		if err := r.open(ctx, s, stored); err != nil {
+			return nil, fmt.Errorf("open key %s: %w", stored.ID, err)
 		}
-		s.keys = append(s.keys, k)
 	}
 	r.sort(s)
 	for _, k := range s.keys {
@@ -163,7 +179,7 @@ func (r *Ring) snapshot(ctx context.Context, have []Key, now, local time.Time) (
 		slices.SortFunc(chain, func(a, b *ringKey) int { return b.ActivateAt.Compare(a.ActivateAt) })
 	}
 	var err error
-	if s.jwks, err = document(s.keys); err != nil {
+	if s.jwks, err = r.document(s); err != nil {
 		return nil, err
 	}
 	s.etag = tagOf(s.jwks)
@@ -174,67 +190,89 @@ func (r *Ring) snapshot(ctx context.Context, have []Key, now, local time.Time) (
 // fits, and the default algorithm before the others.
 func (r *Ring) sort(s *snapshot) {
 	rank := map[State]int{Active: 0, Next: 1, Retiring: 2}
-	alg := func(k *ringKey) int {
-		if i := slices.Index(r.cfg.Policy.Algs, k.Alg); i >= 0 {
+	algs := r.cfg.Policy.all()
+	place := func(alg string) int {
+		if i := slices.Index(algs, alg); i >= 0 {
 			return i
 		}
-		return len(r.cfg.Policy.Algs)
+		return len(algs)
 	}
-	slices.SortFunc(s.keys, func(a, b *ringKey) int {
-		return cmp.Or(cmp.Compare(rank[a.StateAt(s.at)], rank[b.StateAt(s.at)]), cmp.Compare(alg(a), alg(b)),
+	order := func(a, b Key) int {
+		return cmp.Or(cmp.Compare(rank[a.StateAt(s.at)], rank[b.StateAt(s.at)]), cmp.Compare(place(a.Alg), place(b.Alg)),
 			b.ActivateAt.Compare(a.ActivateAt), cmp.Compare(a.ID, b.ID))
-	})
+	}
+	slices.SortFunc(s.keys, func(a, b *ringKey) int { return order(a.Key, b.Key) })
+	slices.SortFunc(s.locks, func(a, b *lock) int { return order(a.Key, b.Key) })
 }
 
-// open readies a stored key. The seal is opened for a retiring key too, and the
+// open readies a stored key and puts it into s.
+func (r *Ring) open(ctx context.Context, s *snapshot, stored Key) error {
+	public, err := publicHalf(stored)
+	if err != nil {
+		return err
+	}
+	private, err := r.privateHalf(ctx, stored, public, s.at)
+	if err != nil {
+		return err
+	}
+	if encrypts(stored.Alg) {
+		s.locks = append(s.locks, &lock{Key: stored, public: public, private: private})
+		return nil
+	}
+	alg, _ := algorithmOf(stored.Alg) // publicHalf knows it
+	s.keys = append(s.keys, &ringKey{Key: stored, alg: alg, public: public, signer: private})
+	return nil
+}
+
+// privateHalf opens the private half of a stored key, nil where it has no more
+// use: of a retiring key that signed. That one's seal is opened too, and the
 // result thrown away: it proves that we made this key, for its kid is bound to
 // the seal and to the public half.
-func (r *Ring) open(ctx context.Context, stored Key, now time.Time) (*ringKey, error) {
-	k, err := publish(stored)
-	if err != nil {
-		return nil, err
-	}
+func (r *Ring) privateHalf(ctx context.Context, stored Key, public crypto.PublicKey, now time.Time) (crypto.Signer, error) {
 	private, err := r.cfg.Vault.Open(sealPurpose, sealPlace+stored.ID, stored.Private)
 	if err != nil {
 		return nil, fmt.Errorf("%w; restore the root secret it was sealed with, or revoke the key", err)
 	}
 	defer clear(private)
-	if stored.StateAt(now) == Retiring {
-		return k, nil
+	if stored.StateAt(now) == Retiring && !encrypts(stored.Alg) {
+		return nil, nil
 	}
-	if k.signer = r.reuse(stored.ID); k.signer != nil {
-		return k, nil
+	if opened := r.reuse(stored.ID); opened != nil {
+		return opened, nil
 	}
-	if k.signer, err = r.cfg.Source.Open(ctx, stored.Alg, private); err != nil {
+	opened, err := r.cfg.Source.Open(ctx, stored.Alg, private)
+	if err != nil {
 		return nil, err
 	}
-	if p, ok := k.public.(interface{ Equal(crypto.PublicKey) bool }); !ok || !p.Equal(k.signer.Public()) {
+	if p, ok := public.(interface{ Equal(crypto.PublicKey) bool }); !ok || !p.Equal(opened.Public()) {
 		return nil, errors.New("its private half belongs to another key")
 	}
-	return k, nil
+	return opened, nil
 }
 
-// reuse returns the signer the ring already opened for id.
+// reuse returns the private half the ring already opened for id.
 func (r *Ring) reuse(id string) crypto.Signer {
-	for _, k := range r.snap.Load().keys {
+	s := r.snap.Load()
+	for _, k := range s.keys {
 		if k.ID == id {
 			return k.signer
+		}
+	}
+	for _, l := range s.locks {
+		if l.ID == id {
+			return l.private
 		}
 	}
 	return nil
 }
 
-// publish readies the public half of a stored key.
-func publish(stored Key) (*ringKey, error) {
-	alg, ok := algorithmOf(stored.Alg)
-	if !ok {
-		return nil, fmt.Errorf("algorithm %q is unknown", stored.Alg)
-	}
+// publicHalf reads the public half of a stored key.
+func publicHalf(stored Key) (crypto.PublicKey, error) {
 	var jwk jose.JSONWebKey
 	if err := json.Unmarshal(stored.Public, &jwk); err != nil {
 		return nil, fmt.Errorf("its public half: %w", err)
 	}
-	if err := alg.fits(jwk.Key); err != nil {
+	if err := suits(stored.Alg, jwk.Key); err != nil {
 		return nil, err
 	}
 	id, err := thumbprint(jwk.Key)
@@ -244,14 +282,33 @@ func publish(stored Key) (*ringKey, error) {
 	if id != stored.ID {
 		return nil, errors.New("its public half was changed: the thumbprint is not its kid")
 	}
-	return &ringKey{Key: stored, alg: alg, public: jwk.Key}, nil
+	return jwk.Key, nil
 }
 
-// document is the JWK Set (RFC 7517 section 5) of keys, public members only.
-func document(keys []*ringKey) ([]byte, error) {
+// suits says why public is no key for the algorithm called alg, of either kind.
+func suits(alg string, public crypto.PublicKey) error {
+	if encrypts(alg) {
+		return fitsEncryption(alg, public)
+	}
+	a, ok := algorithmOf(alg)
+	if !ok {
+		return fmt.Errorf("algorithm %q is unknown", alg)
+	}
+	return a.fits(public)
+}
+
+// document is the JWK Set (RFC 7517 section 5) of s, public members only: every
+// key that signs, then the encryption keys that others are to use now. The ones
+// before and after those decrypt too, but whoever has a choice may choose wrong.
+func (r *Ring) document(s *snapshot) ([]byte, error) {
 	set := jose.JSONWebKeySet{Keys: []jose.JSONWebKey{}}
-	for _, k := range keys {
+	for _, k := range s.keys {
 		set.Keys = append(set.Keys, publicJWK(k.public, k.ID, k.Alg))
+	}
+	for _, l := range s.locks {
+		if l.StateAt(s.at) == Active && slices.Contains(r.cfg.Policy.Encrypt, l.Alg) {
+			set.Keys = append(set.Keys, publicJWK(l.public, l.ID, l.Alg))
+		}
 	}
 	body, err := json.Marshal(set)
 	if err != nil {
@@ -261,7 +318,11 @@ func document(keys []*ringKey) ([]byte, error) {
 }
 
 func publicJWK(public crypto.PublicKey, id, alg string) jose.JSONWebKey {
-	return jose.JSONWebKey{Key: public, KeyID: id, Algorithm: alg, Use: "sig"}
+	use := "sig"
+	if encrypts(alg) {
+		use = "enc"
+	}
+	return jose.JSONWebKey{Key: public, KeyID: id, Algorithm: alg, Use: use}
 }
 
 // thumbprint is the RFC 7638 name of a public key: base64url of SHA-256.

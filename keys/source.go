@@ -41,9 +41,9 @@ func (Software) Generate(ctx context.Context, alg string) (crypto.Signer, []byte
 
 func generate(alg string) (crypto.Signer, error) {
 	switch alg {
-	case RS256, PS256:
+	case RS256, PS256, RSAOAEP, RSAOAEP256:
 		return rsa.GenerateKey(rand.Reader, rsaBits)
-	case ES256:
+	case ES256, ECDHES:
 		return ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	case EdDSA:
 		_, k, err := ed25519.GenerateKey(rand.Reader)

@@ -84,10 +84,10 @@ type opensslSigner struct {
 
 // inOpenSSL moves an RSA signer into libcrypto and lets it prove itself against
 // crypto/rsa before it signs anything for others. There is no falling back: who
-// built with the tag is told.
+// built with the tag is told. A key that decrypts stays in Go.
 func inOpenSSL(alg string, signer crypto.Signer, der []byte) (crypto.Signer, error) {
 	private, ok := signer.(*rsa.PrivateKey)
-	if !ok || len(der) == 0 {
+	if !ok || len(der) == 0 || encrypts(alg) {
 		return signer, nil
 	}
 	padding := C.int(C.RSA_PKCS1_PADDING)
