@@ -52,7 +52,7 @@ func hybrid(c *oauth2.Client) {
 	c.Grants = []string{oauth2.GrantCode, oauth2.GrantRefresh, oauth2.GrantImplicit}
 	c.ResponseTypes = oauth2.ResponseTypes()
 }
-func opaque(c *oauth2.Client)  { c.AccessToken = "opaque" }
+func opaque(c *oauth2.Client) { c.AccessToken = "opaque" }
 
 const verifier = "a-code-verifier-of-forty-three-characters-at-least"
 

@@ -100,7 +100,7 @@ func (d *draft) verifiedObject(ctx context.Context, raw string) (map[string]json
 	if len(raw) > maxObject {
 		return nil, invalid("invalid_request_object", "The request object is too long.")
 	}
-	payload, typ, err := d.p.openFrom(ctx, &d.client, raw)
+	payload, head, err := d.p.openObject(ctx, &d.client, raw)
 	if errors.Is(err, errNotTheirs) {
 		refused.Err = err
 		return nil, refused
@@ -108,10 +108,10 @@ func (d *draft) verifiedObject(ctx context.Context, raw string) (map[string]json
 	if err != nil {
 		return nil, fault.Of(err)
 	}
-	switch strings.ToLower(typ) {
+	switch strings.ToLower(head.Type) {
 	case "", "jwt", "oauth-authz-req+jwt", "application/oauth-authz-req+jwt":
 	default: // a JWT of another kind, made for another purpose (RFC 8725 section 3.11)
-		return nil, invalid("invalid_request_object", "The JWT is not a request object.").With("typ", clip(typ, 64))
+		return nil, invalid("invalid_request_object", "The JWT is not a request object.").With("typ", clip(head.Type, 64))
 	}
 	claims := map[string]json.RawMessage{}
 	dec := json.NewDecoder(bytes.NewReader(payload))

@@ -1,6 +1,7 @@
 package oauth2
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -8,12 +9,12 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/gatekeeper-oidc/gatekeeper/internal/fault"
 	"github.com/gatekeeper-oidc/gatekeeper/internal/web"
-	"github.com/gatekeeper-oidc/gatekeeper/keys"
 )
 
 // A credential is how a caller of a back-channel endpoint says who it is.
@@ -86,7 +87,8 @@ func (p *Provider) credential(r *http.Request, form url.Values) (credential, err
 		if form.Get("client_assertion_type") != assertionType {
 			return credential{}, ruled("client_assertion_type", invalid("invalid_request", "The client_assertion_type is not supported."))
 		}
-		used = append(used, credential{AuthPrivateKey, assertionIssuer(a), a})
+		method, id := peekAssertion(a)
+		used = append(used, credential{method, id, a})
 	}
 	// A public client may repeat its id in an empty Basic header; that is no second method.
 	if len(used) > 0 && used[0].method == AuthBasic && used[0].secret == "" {
@@ -150,7 +152,7 @@ func (p *Provider) proves(r *http.Request, c *Client, cred credential) error {
 		return nil
 	case AuthBasic, AuthPost:
 		return p.provesSecret(c, cred.secret)
-	case AuthPrivateKey:
+	case AuthPrivateKey, AuthSecretJWT:
 		return p.provesKey(r, c, cred.secret)
 	default:
 		return errUnproved
@@ -164,31 +166,40 @@ var assertionAlgs = []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512
 
 // assertionClaims are those of RFC 7523 section 3.
 type assertionClaims struct {
-	Issuer   string   `json:"iss"`
-	Subject  string   `json:"sub"`
-	Audience audience `json:"aud"`
-	Expires  int64    `json:"exp"`
-	NotUntil int64    `json:"nbf"`
-	IssuedAt int64    `json:"iat"`
-	ID       string   `json:"jti"`
+	Issuer   string          `json:"iss"`
+	Subject  string          `json:"sub"`
+	Audience claimedAudience `json:"aud"`
+	Expires  int64           `json:"exp"`
+	NotUntil int64           `json:"nbf"`
+	IssuedAt int64           `json:"iat"`
+	ID       string          `json:"jti"`
 }
 
-// assertionIssuer peeks at who an assertion says it is from; nothing is believed
-// before provesKey has checked it with that client's own keys.
-func assertionIssuer(token string) string {
-	parts := strings.Split(token, ".")
-	if len(parts) != 3 || len(token) > 16<<10 {
-		return ""
-	}
-	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
-	if err != nil {
-		return ""
+// claimedAudience is an audience that remembers how it was written.
+type claimedAudience struct {
+	audience
+	listed bool
+}
+
+// UnmarshalJSON reads both forms.
+func (a *claimedAudience) UnmarshalJSON(b []byte) error {
+	a.listed = len(b) > 0 && b[0] == '['
+	return a.audience.UnmarshalJSON(b)
+}
+
+// peekAssertion tells who an assertion says it is from, and by which method;
+// nothing is believed before provesKey has checked it with that client's own keys.
+func peekAssertion(token string) (method, id string) {
+	method = AuthPrivateKey
+	alg, payload := unverified(token)
+	if alg == HS256 {
+		method = AuthSecretJWT
 	}
 	var c assertionClaims
 	if json.Unmarshal(payload, &c) != nil {
-		return ""
+		return method, ""
 	}
-	return c.Subject
+	return method, c.Subject
 }
 
 // assertionChecks are the rules about what a client assertion says (RFC 7523
@@ -203,12 +214,7 @@ var assertionChecks = []struct {
 		}
 		return ""
 	}},
-	{"assertion_audience", func(p *Provider, _ *Client, a *assertionClaims) string {
-		if len(a.Audience) == 1 && (a.Audience[0] == p.cfg.Issuer || a.Audience[0] == p.cfg.Issuer+"/oauth2/token") {
-			return ""
-		}
-		return "not this server alone: " + strings.Join(a.Audience, " ")
-	}},
+	{"assertion_audience", assertionAudience},
 	{"assertion_exp", func(p *Provider, _ *Client, a *assertionClaims) string {
 		now, expires := p.cfg.Now(), time.Unix(a.Expires, 0)
 		if a.Expires == 0 || !now.Before(expires.Add(leeway)) || expires.After(now.Add(5*time.Minute+leeway)) {
@@ -231,12 +237,38 @@ var assertionChecks = []struct {
 	}},
 }
 
+// assertionAudience holds aud to the client's profile.
+func assertionAudience(p *Provider, c *Client, a *assertionClaims) string {
+	ours := []string{p.cfg.Issuer, p.cfg.Issuer + "/oauth2/token"}
+	switch c.AssertionAudience {
+	case AudienceIssuer:
+		ours = ours[:1]
+		if a.Audience.listed {
+			return "a list, where one string is wanted"
+		}
+	case AudienceAny:
+		for _, path := range [...]string{"/oauth2/par", "/oauth2/introspect", "/oauth2/revoke", "/oauth2/device_authorization"} {
+			ours = append(ours, p.cfg.Issuer+path)
+		}
+		if slices.ContainsFunc(a.Audience.audience, func(aud string) bool { return slices.Contains(ours, aud) }) {
+			return ""
+		}
+	}
+	if len(a.Audience.audience) == 1 && slices.Contains(ours, a.Audience.audience[0]) {
+		return ""
+	}
+	return "not this server alone: " + strings.Join(a.Audience.audience, " ")
+}
+
 // provesKey checks a client assertion (RFC 7523 section 3): signed by a registered
 // key, by and about the client, for this server alone, short-lived, used once.
 func (p *Provider) provesKey(r *http.Request, c *Client, token string) error {
-	payload, _, err := keys.VerifyWith(c.JWKS, token, assertionAlgs)
-	if err != nil {
+	payload, err := p.assertion(r.Context(), c, token)
+	if errors.Is(err, errNotTheirs) {
 		return factual("assertion_signature", "by none of the registered keys")
+	}
+	if err != nil {
+		return err
 	}
 	var a assertionClaims
 	if err := json.Unmarshal(payload, &a); err != nil {
@@ -255,6 +287,20 @@ func (p *Provider) provesKey(r *http.Request, c *Client, token string) error {
 		return factual("assertion_jti", "used before")
 	}
 	return nil
+}
+
+// assertion returns what the registered keys of c, or its secret, have signed.
+func (p *Provider) assertion(ctx context.Context, c *Client, token string) (payload []byte, err error) {
+	if c.AuthMethod == AuthSecretJWT {
+		payload, _, err = p.fromSecret(c, token)
+		return payload, err
+	}
+	algs := assertionAlgs
+	if c.AssertionAlg != "" {
+		algs = []string{c.AssertionAlg}
+	}
+	payload, _, err = p.fromClient(ctx, c, token, algs)
+	return payload, err
 }
 
 func factual(name, value string) error {

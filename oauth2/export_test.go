@@ -53,7 +53,10 @@ func (p *Provider) ReadCode(code string) (grant, subject string, err error) {
 }
 
 // AssertionIssuer peeks into a client assertion.
-func AssertionIssuer(token string) string { return assertionIssuer(token) }
+func AssertionIssuer(token string) string {
+	_, id := peekAssertion(token)
+	return id
+}
 
 // AddressFits is what registration says of a redirect URI.
 func AddressFits(t ClientType, uri string) string { return addressFits(t, uri) }

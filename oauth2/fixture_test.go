@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -20,6 +21,7 @@ import (
 	"github.com/gatekeeper-oidc/gatekeeper/conformance"
 	"github.com/gatekeeper-oidc/gatekeeper/identity"
 	"github.com/gatekeeper-oidc/gatekeeper/internal/fault"
+	"github.com/gatekeeper-oidc/gatekeeper/internal/fetch"
 	"github.com/gatekeeper-oidc/gatekeeper/internal/web"
 	"github.com/gatekeeper-oidc/gatekeeper/keys"
 	"github.com/gatekeeper-oidc/gatekeeper/oauth2"
@@ -34,11 +36,15 @@ const issuer = "https://id.example"
 // A fixture is a whole authorization server over a real database; only the steps
 // a person would take are simple.
 type fixture struct {
-	tb      testing.TB
-	db      *storage.DB
-	store   *flaky
-	source  *cachedKeys
-	ring    *keys.Ring
+	tb     testing.TB
+	db     *storage.DB
+	store  *flaky
+	source *cachedKeys
+	ring   *keys.Ring
+
+	outside    *fetch.Client
+	clientKeys *keys.ClientSets
+
 	vault   *keys.Vault
 	trail   *audit.Trail
 	p       *oauth2.Provider
@@ -84,15 +90,19 @@ func newFixture(tb testing.TB, url string, opts ...option) *fixture {
 	must(tb, err)
 	f.ring, err = keys.NewRing(keys.RingConfig{
 		Store: db, Vault: f.vault, Source: f.source, Log: slog.New(slog.DiscardHandler), Now: f.now,
-		Policy: keys.Policy{Algs: []string{keys.RS256, keys.PS256, keys.ES256, keys.EdDSA}},
+		Policy: keys.Policy{Algs: []string{keys.RS256, keys.PS256, keys.ES256, keys.EdDSA}, Encrypt: []string{keys.RSAOAEP256, keys.ECDHES}},
 		Record: func(context.Context, keys.Change) error { return nil },
 	})
 	must(tb, err)
 	must(tb, f.ring.Load(tb.Context()))
+	f.outside, err = fetch.New(fetch.Config{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, DangerouslyAllowHTTP: true, Now: f.now})
+	must(tb, err)
+	f.clientKeys, err = keys.NewClientSets(keys.ClientSetsConfig{Fetcher: f.outside, Now: f.now})
+	must(tb, err)
 	f.trail = audit.NewTrail(audit.Config{Store: db, Now: f.now})
 	cfg := oauth2.Config{
 		Issuer: issuer, Store: f.store, Keys: f.ring, Vault: f.vault, Trail: f.trail, Limits: state.NewMemory(f.now, 0),
-		Log: slog.New(slog.DiscardHandler), Now: f.now, Claims: oidc.ClaimTable{}, ResponseTypes: oauth2.ResponseTypes(),
+		Log: slog.New(slog.DiscardHandler), Now: f.now, ClientKeys: f.clientKeys, Fetch: f.outside, Claims: oidc.ClaimTable{}, ResponseTypes: oauth2.ResponseTypes(),
 		Lifetimes: oauth2.Lifetimes{
 			Code: time.Minute, Access: 15 * time.Minute, IDToken: time.Hour, Refresh: 7 * 24 * time.Hour, RefreshIdle: 24 * time.Hour,
 			Interaction: time.Hour, Grace: 30 * time.Second,

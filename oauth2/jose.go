@@ -2,9 +2,14 @@ package oauth2
 
 import (
 	"context"
+	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
+	"github.com/gatekeeper-oidc/gatekeeper/internal/fault"
 	"github.com/gatekeeper-oidc/gatekeeper/keys"
 )
 
@@ -12,21 +17,147 @@ import (
 // is set (RFC 7519 section 5.2, a nested JWT).
 type secured struct{ alg, typ, encAlg, enc string }
 
+// clientKeys is where the public keys of c are.
+func clientKeys(c *Client) keys.ClientKeys { return keys.ClientKeys{JWKS: c.JWKS, URI: c.JWKSURI} }
+
+// sealFor makes a JWT that c can believe, and only c can read if it asked for that.
+func (p *Provider) sealFor(ctx context.Context, c *Client, how secured, payload []byte) (string, error) {
+	token, err := p.signFor(ctx, c, how.alg, how.typ, payload)
+	if err != nil || how.encAlg == "" {
+		return token, err
+	}
+	sealed, err := p.cfg.ClientKeys.Encrypt(ctx, clientKeys(c), keys.Encryption{Alg: how.encAlg, Enc: how.enc}, "JWT", []byte(token))
+	if err != nil {
+		return "", keysAway(c, err)
+	}
+	return sealed, nil
+}
+
+// signFor signs with the ring, or with c's own secret where it registered HS256.
+func (p *Provider) signFor(ctx context.Context, c *Client, alg, typ string, payload []byte) (string, error) {
+	if alg != HS256 {
+		return p.cfg.Keys.Sign(ctx, alg, typ, payload)
+	}
+	secrets, err := p.sharedSecrets(c)
+	if err != nil {
+		return "", err
+	}
+	if len(secrets) == 0 {
+		return "", fmt.Errorf("client %s signs with HS256 and has no secret", c.ID)
+	}
+	return secrets[0].Sign(typ, payload)
+}
+
+// keysAway tells that a client's keys could not be had: nobody's fault for good.
+func keysAway(c *Client, err error) error {
+	return (&fault.Error{
+		Kind: fault.Unavailable, Code: "temporarily_unavailable", Rule: "client_keys_reachable",
+		Detail: "The application's keys could not be read.", Err: err,
+	}).With("client_id", c.ID)
+}
+
 // errNotTheirs means a JWT is not signed by the client it is held to be from.
 var errNotTheirs = errors.New("oauth2: not signed by the client")
 
-// sealFor makes a JWT that only c is meant to believe or read.
-func (p *Provider) sealFor(ctx context.Context, c *Client, how secured, payload []byte) (string, error) {
-	return p.cfg.Keys.Sign(ctx, how.alg, how.typ, payload)
-}
-
-// openFrom returns what c signed, and the typ it gave it. errNotTheirs if it did not.
-func (p *Provider) openFrom(ctx context.Context, c *Client, token string) (payload []byte, typ string, err error) {
-	payload, typ, err = keys.VerifyWith(c.JWKS, token, requestObjectAlgs)
-	if err != nil {
-		return nil, "", fmt.Errorf("%w: %w", errNotTheirs, err)
+// fromClient returns what c signed with one of algs, by its keys. The error wraps
+// errNotTheirs, or is fault.Unavailable: its keys could not be had.
+func (p *Provider) fromClient(ctx context.Context, c *Client, token string, algs []string) ([]byte, keys.Header, error) {
+	payload, head, err := p.cfg.ClientKeys.Verify(ctx, clientKeys(c), token, algs)
+	switch {
+	case err == nil:
+		return payload, head, nil
+	case errors.Is(err, keys.ErrKeySet) && c.JWKSURI != "":
+		return nil, head, keysAway(c, err)
+	default:
+		return nil, head, fmt.Errorf("%w: %w", errNotTheirs, err)
 	}
-	return payload, typ, nil
 }
 
-func encryptionKnown(_ *Provider, c *Client) string { return "" }
+// fromSecret is fromClient for what c signed with its secret (HS256).
+func (p *Provider) fromSecret(c *Client, token string) ([]byte, keys.Header, error) {
+	secrets, err := p.sharedSecrets(c)
+	if err != nil {
+		return nil, keys.Header{}, err
+	}
+	for _, s := range secrets {
+		if payload, head, err := s.Verify(token); err == nil {
+			return payload, head, nil
+		}
+	}
+	return nil, keys.Header{}, fmt.Errorf("%w: not with a secret of it", errNotTheirs)
+}
+
+// openObject decrypts a request object if it is encrypted, as RFC 9101 section 6.1
+// has it: signed first, then encrypted. It holds both to what c registered.
+func (p *Provider) openObject(ctx context.Context, c *Client, token string) ([]byte, keys.Header, error) {
+	if keys.IsEncrypted(token) {
+		inner, head, err := p.cfg.Keys.Decrypt(ctx, token)
+		if errors.Is(err, keys.ErrEncryption) {
+			return nil, head, fmt.Errorf("%w: %w", errNotTheirs, err)
+		}
+		if err != nil {
+			return nil, head, err
+		}
+		if c.RequestObjectEncAlg != "" && (head.Alg != c.RequestObjectEncAlg || head.Enc != or(c.RequestObjectEnc, head.Enc)) {
+			return nil, head, fmt.Errorf("%w: encrypted with %s, registered is %s", errNotTheirs, head.Alg, c.RequestObjectEncAlg)
+		}
+		token = string(inner)
+	} else if c.RequestObjectEncAlg != "" {
+		return nil, keys.Header{}, fmt.Errorf("%w: not encrypted, and registered as encrypted", errNotTheirs)
+	}
+	algs := requestObjectAlgs
+	if c.RequestObjectAlg != "" {
+		algs = []string{c.RequestObjectAlg}
+	}
+	return p.fromClient(ctx, c, token, algs)
+}
+
+// encryptionKnown holds every encryption to what this server can do with the keys
+// that were registered.
+func encryptionKnown(p *Provider, c *Client) string {
+	for _, e := range [...]struct{ name, alg, enc string }{
+		{"id_token", c.IDTokenEncAlg, c.IDTokenEnc},
+		{"userinfo", c.UserinfoEncAlg, c.UserinfoEnc},
+		{"authorization", c.AuthorizationEncAlg, c.AuthorizationEnc},
+		{"introspection", c.IntrospectionEncAlg, c.IntrospectionEnc},
+	} {
+		if e.alg == "" {
+			if e.enc != "" {
+				return "The " + e.name + " encryption names its content and no algorithm."
+			}
+			continue
+		}
+		how := keys.Encryption{Alg: e.alg, Enc: e.enc}
+		if err := how.Check(); err != nil {
+			return "The " + e.name + " encryption is none we know: " + err.Error() + "."
+		}
+		if c.JWKSURI != "" {
+			continue // looked at when it is needed
+		}
+		if err := keys.CheckEncryption(c.JWKS, how); err != nil {
+			return "The " + e.name + " encryption does not fit the registered keys: " + err.Error() + "."
+		}
+	}
+	if a := c.RequestObjectEncAlg; a != "" && !slices.Contains(p.cfg.Keys.EncryptionAlgs(), a) {
+		return "The encryption algorithms of request objects are " + strings.Join(p.cfg.Keys.EncryptionAlgs(), ", ") + "."
+	}
+	return ""
+}
+
+// unverified returns the algorithm and the claims of a compact JWS without
+// believing either: for choosing whose key must have signed it.
+func unverified(token string) (alg string, claims []byte) {
+	parts := strings.Split(token, ".")
+	if len(parts) != 3 || len(token) > 16<<10 {
+		return "", nil
+	}
+	head, errHead := base64.RawURLEncoding.DecodeString(parts[0])
+	claims, errClaims := base64.RawURLEncoding.DecodeString(parts[1])
+	var h struct {
+		Alg string `json:"alg"`
+	}
+	if errHead != nil || errClaims != nil || json.Unmarshal(head, &h) != nil {
+		return "", nil
+	}
+	return h.Alg, claims
+}

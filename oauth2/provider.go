@@ -31,20 +31,22 @@ type Lifetimes struct {
 
 // Config is what a Provider needs. Meter may be nil.
 type Config struct {
-	Issuer    string
-	Store     Store
-	Keys      *keys.Ring
-	Vault     *keys.Vault
-	Trail     Recorder
-	Limits    ratelimit.Source
-	Rules     ratelimit.Rules // zero: the defaults
-	Meter     *meter.Meter
-	Log       *slog.Logger
-	Now       func() time.Time
-	Lifetimes Lifetimes
-	Claims    ClaimSource
-	Fetch     Fetcher  // what clients publish; nil: request objects by reference are off
-	Scopes    []string // every scope of this server
+	Issuer string
+	Store  Store
+	Keys   *keys.Ring
+	// ClientKeys verifies with the keys of clients and encrypts to them.
+	ClientKeys *keys.ClientSets
+	Vault      *keys.Vault
+	Trail      Recorder
+	Limits     ratelimit.Source
+	Rules      ratelimit.Rules // zero: the defaults
+	Meter      *meter.Meter
+	Log        *slog.Logger
+	Now        func() time.Time
+	Lifetimes  Lifetimes
+	Claims     ClaimSource
+	Fetch      Fetcher  // what clients publish; nil: request objects by reference are off
+	Scopes     []string // every scope of this server
 	// ResponseTypes this server offers; empty: code alone. What else there is passes
 	// tokens through the browser, and is off unless an operator wants it.
 	ResponseTypes []string
@@ -66,8 +68,8 @@ type Provider struct {
 // NewProvider returns a Provider, or says which field of cfg is missing.
 func NewProvider(cfg Config) (*Provider, error) {
 	switch {
-	case cfg.Issuer == "", cfg.Store == nil, cfg.Keys == nil, cfg.Vault == nil, cfg.Trail == nil, cfg.Limits == nil, cfg.Claims == nil, cfg.Log == nil, cfg.Now == nil:
-		return nil, errors.New("oauth2: Issuer, Store, Keys, Vault, Trail, Limits, Claims, Log and Now are required")
+	case cfg.Issuer == "", cfg.Store == nil, cfg.Keys == nil, cfg.ClientKeys == nil, cfg.Vault == nil, cfg.Trail == nil, cfg.Limits == nil, cfg.Claims == nil, cfg.Log == nil, cfg.Now == nil:
+		return nil, errors.New("oauth2: Issuer, Store, Keys, ClientKeys, Vault, Trail, Limits, Claims, Log and Now are required")
 	}
 	for _, d := range []time.Duration{
 		cfg.Lifetimes.Code, cfg.Lifetimes.Access, cfg.Lifetimes.IDToken, cfg.Lifetimes.Refresh, cfg.Lifetimes.RefreshIdle, cfg.Lifetimes.Interaction,

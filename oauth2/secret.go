@@ -4,6 +4,8 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"fmt"
+
+	"github.com/gatekeeper-oidc/gatekeeper/keys"
 )
 
 func (p *Provider) provesSecret(c *Client, secret string) error {
@@ -52,8 +54,8 @@ const secretPurpose = "client-secret"
 func secretPlace(c *Client) string { return "clients|secrets|" + c.ID }
 
 // sharedSecrets returns the secrets of c that are valid now, newest first.
-func (p *Provider) sharedSecrets(c *Client) ([][]byte, error) {
-	var out [][]byte
+func (p *Provider) sharedSecrets(c *Client) ([]keys.Secret, error) {
+	var out []keys.Secret
 	for _, s := range c.Secrets {
 		if s.Sealed == nil || !s.ExpiresAt.IsZero() && !p.cfg.Now().Before(s.ExpiresAt) {
 			continue
@@ -62,7 +64,11 @@ func (p *Provider) sharedSecrets(c *Client) ([][]byte, error) {
 		if err != nil {
 			return nil, fmt.Errorf("open the secret of client %s: %w", c.ID, err)
 		}
-		out = append(out, plain)
+		secret, err := keys.NewSecret(plain)
+		if err != nil {
+			return nil, fmt.Errorf("secret of client %s: %w", c.ID, err)
+		}
+		out = append(out, secret)
 	}
 	return out, nil
 }

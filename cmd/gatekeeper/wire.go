@@ -91,8 +91,12 @@ func wire(ctx context.Context, cfg *config.Config, w world) (_ *program, err err
 		Hasher: identity.NewHasher(identity.HasherConfig{Meter: p.meter, Now: now}),
 		Policy: identity.Policy{SessionIdle: cfg.SessionIdle, SessionAbsolute: cfg.SessionAbsolute, MinPassword: cfg.PasswordMin},
 	}
+	sets, err := keys.NewClientSets(keys.ClientSetsConfig{Fetcher: p.fetch, Now: now})
+	if err != nil {
+		return nil, err
+	}
 	p.oauth, err = oauth2.NewProvider(oauth2.Config{
-		Issuer: cfg.Issuer, Store: p.DB, Keys: p.ring, Vault: p.vault, Trail: p.trail, Limits: p.limits, Meter: p.meter, Log: log, Now: now,
+		Issuer: cfg.Issuer, Store: p.DB, Keys: p.ring, ClientKeys: sets, Vault: p.vault, Trail: p.trail, Limits: p.limits, Meter: p.meter, Log: log, Now: now,
 		Claims: oidc.ClaimTable{}, ResponseTypes: cfg.ResponseTypes, Fetch: p.fetch,
 		Scopes: cfg.AllScopes(), SignUp: cfg.Signup == "open",
 		Lifetimes: oauth2.Lifetimes{
@@ -127,7 +131,10 @@ func (p *program) wireKeys(ctx context.Context) error {
 	cfg := p.cfg
 	ring, err := keys.NewRing(keys.RingConfig{
 		Store: p.DB, Vault: p.vault, Source: keys.DefaultSource(), Log: p.log, Now: p.now,
-		Policy: keys.Policy{Algs: cfg.Algs, Lifetime: cfg.KeyLifetime, Retain: max(cfg.AccessTokenTTL, cfg.IDTokenTTL) + 24*time.Hour},
+		Policy: keys.Policy{
+			Algs: cfg.Algs, Encrypt: []string{keys.RSAOAEP256, keys.ECDHES}, // for request objects
+			Lifetime: cfg.KeyLifetime, Retain: max(cfg.AccessTokenTTL, cfg.IDTokenTTL) + 24*time.Hour,
+		},
 		Record: p.recordKey,
 	})
 	if err != nil {
