@@ -1,9 +1,11 @@
 package introspect
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"github.com/gatekeeper-oidc/gatekeeper/internal/fault"
 	"github.com/gatekeeper-oidc/gatekeeper/internal/web"
@@ -13,6 +15,7 @@ import (
 // Clients authenticates the caller of a back-channel endpoint; oauth2.Provider does.
 type Clients interface {
 	AuthenticateClient(r *http.Request, form url.Values) (oauth2.Client, error)
+	IntrospectionFor(ctx context.Context, c *oauth2.Client, answer any) (token string, err error)
 }
 
 var _ Clients = (*oauth2.Provider)(nil)
@@ -47,7 +50,30 @@ func (h *Handler) introspect(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return web.JSON(w, http.StatusOK, a)
+	if !wantsJWT(r) {
+		return web.JSON(w, http.StatusOK, a)
+	}
+	token, err := h.Clients.IntrospectionFor(r.Context(), &caller, a)
+	if err != nil {
+		return fmt.Errorf("sign an introspection answer: %w", err)
+	}
+	return web.JWT(w, jwtType, token)
+}
+
+// jwtType is a signed answer's media type (RFC 9701 section 4).
+const jwtType = "application/token-introspection+jwt"
+
+// wantsJWT reports whether the caller asked for a signed answer.
+func wantsJWT(r *http.Request) bool {
+	for _, accept := range r.Header.Values("Accept") {
+		for one := range strings.SplitSeq(accept, ",") {
+			media, _, _ := strings.Cut(one, ";")
+			if strings.EqualFold(strings.TrimSpace(media), jwtType) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // caller authenticates who asks. A public client proves nothing by its name, so

@@ -38,6 +38,12 @@ type world struct {
 	tokens  map[string]oauth2.Token
 }
 
+// IntrospectionFor answers with the claims as they are, between two dots.
+func (k *world) IntrospectionFor(_ context.Context, c *oauth2.Client, answer any) (string, error) {
+	b, err := json.Marshal(answer)
+	return c.ID + "." + string(b) + ".", err
+}
+
 func (k *world) AuthenticateClient(_ *http.Request, form url.Values) (oauth2.Client, error) {
 	c, ok := k.clients[form.Get("client_id")]
 	if !ok {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/gatekeeper-oidc/gatekeeper/internal/web"
+	"github.com/gatekeeper-oidc/gatekeeper/keys"
 	"github.com/gatekeeper-oidc/gatekeeper/oauth2"
 )
 
@@ -52,16 +53,30 @@ type metadata struct {
 	EndSessionEndpoint    string `json:"end_session_endpoint"`
 	PushedEndpoint        string `json:"pushed_authorization_request_endpoint"`
 
-	Scopes                  []string `json:"scopes_supported,omitempty"`
-	ResponseTypes           []string `json:"response_types_supported"`
-	ResponseModes           []string `json:"response_modes_supported"`
-	GrantTypes              []string `json:"grant_types_supported"`
-	CodeChallengeMethods    []string `json:"code_challenge_methods_supported"`
-	SubjectTypes            []string `json:"subject_types_supported"`
-	IDTokenAlgs             []string `json:"id_token_signing_alg_values_supported"`
-	RequestObjectAlgs       []string `json:"request_object_signing_alg_values_supported"`
-	AuthorizationAlgs       []string `json:"authorization_signing_alg_values_supported"` // JARM
-	ClaimTypes              []string `json:"claim_types_supported"`
+	Scopes               []string `json:"scopes_supported,omitempty"`
+	ResponseTypes        []string `json:"response_types_supported"`
+	ResponseModes        []string `json:"response_modes_supported"`
+	GrantTypes           []string `json:"grant_types_supported"`
+	CodeChallengeMethods []string `json:"code_challenge_methods_supported"`
+	SubjectTypes         []string `json:"subject_types_supported"`
+	IDTokenAlgs          []string `json:"id_token_signing_alg_values_supported"`
+	RequestObjectAlgs    []string `json:"request_object_signing_alg_values_supported"`
+	AuthorizationAlgs    []string `json:"authorization_signing_alg_values_supported"` // JARM
+	ClaimTypes           []string `json:"claim_types_supported"`
+
+	IDTokenEncAlgs           []string `json:"id_token_encryption_alg_values_supported"`
+	IDTokenEncs              []string `json:"id_token_encryption_enc_values_supported"`
+	UserinfoAlgs             []string `json:"userinfo_signing_alg_values_supported"`
+	UserinfoEncAlgs          []string `json:"userinfo_encryption_alg_values_supported"`
+	UserinfoEncs             []string `json:"userinfo_encryption_enc_values_supported"`
+	AuthorizationEncAlgs     []string `json:"authorization_encryption_alg_values_supported"`
+	AuthorizationEncs        []string `json:"authorization_encryption_enc_values_supported"`
+	IntrospectionSigningAlgs []string `json:"introspection_signing_alg_values_supported"` // RFC 9701
+	IntrospectionEncAlgs     []string `json:"introspection_encryption_alg_values_supported"`
+	IntrospectionEncs        []string `json:"introspection_encryption_enc_values_supported"`
+	RequestObjectEncAlgs     []string `json:"request_object_encryption_alg_values_supported,omitempty"`
+	RequestObjectEncs        []string `json:"request_object_encryption_enc_values_supported,omitempty"`
+
 	TokenAuthMethods        []string `json:"token_endpoint_auth_methods_supported"`
 	TokenAuthAlgs           []string `json:"token_endpoint_auth_signing_alg_values_supported"`
 	RevocationAuthMethods   []string `json:"revocation_endpoint_auth_methods_supported"`
@@ -87,7 +102,8 @@ func newMetadata(cfg Config) metadata {
 	if cfg.SignUp {
 		prompts = append(prompts, "create") // Initiating User Registration via OpenID Connect 1.0
 	}
-	return metadata{
+	signing, toClients, content := append(cfg.Keys.Algs(), oauth2.HS256), keys.EncryptionAlgs(), keys.ContentAlgs()
+	m := metadata{
 		Issuer:                cfg.Issuer,
 		AuthorizationEndpoint: cfg.Issuer + "/oauth2/authorize",
 		TokenEndpoint:         cfg.Issuer + "/oauth2/token",
@@ -98,16 +114,22 @@ func newMetadata(cfg Config) metadata {
 		EndSessionEndpoint:    cfg.Issuer + pathLogout,
 		PushedEndpoint:        cfg.Issuer + "/oauth2/par",
 
-		Scopes:                  cfg.Scopes,
-		ResponseTypes:           cfg.ResponseTypes,
-		ResponseModes:           oauth2.ResponseModes(),
-		GrantTypes:              grantTypes(cfg.ResponseTypes),
-		CodeChallengeMethods:    []string{"S256"},
-		SubjectTypes:            []string{oauth2.SubjectPublic, oauth2.SubjectPairwise},
-		IDTokenAlgs:             append(cfg.Keys.Algs(), oauth2.HS256),
-		RequestObjectAlgs:       oauth2.RequestObjectAlgs(),
-		AuthorizationAlgs:       append(cfg.Keys.Algs(), oauth2.HS256),
-		ClaimTypes:              []string{"normal"},
+		Scopes:               cfg.Scopes,
+		ResponseTypes:        cfg.ResponseTypes,
+		ResponseModes:        oauth2.ResponseModes(),
+		GrantTypes:           grantTypes(cfg.ResponseTypes),
+		CodeChallengeMethods: []string{"S256"},
+		SubjectTypes:         []string{oauth2.SubjectPublic, oauth2.SubjectPairwise},
+		IDTokenAlgs:          signing,
+		RequestObjectAlgs:    oauth2.RequestObjectAlgs(),
+		AuthorizationAlgs:    signing,
+		ClaimTypes:           []string{"normal"},
+
+		IDTokenEncAlgs: toClients, IDTokenEncs: content,
+		UserinfoAlgs: signing, UserinfoEncAlgs: toClients, UserinfoEncs: content,
+		AuthorizationEncAlgs: toClients, AuthorizationEncs: content,
+		IntrospectionSigningAlgs: signing, IntrospectionEncAlgs: toClients, IntrospectionEncs: content,
+
 		TokenAuthMethods:        everyone,
 		TokenAuthAlgs:           oauth2.AssertionAlgs(),
 		RevocationAuthMethods:   everyone,
@@ -122,6 +144,10 @@ func newMetadata(cfg Config) metadata {
 
 		IssParameter: true, ClaimsParameter: true, RequestParameter: true, RequestURIParameter: cfg.RequestURIs, RequireRequestURIs: cfg.RequestURIs,
 	}
+	if algs := cfg.Keys.EncryptionAlgs(); len(algs) > 0 {
+		m.RequestObjectEncAlgs, m.RequestObjectEncs = algs, content
+	}
+	return m
 }
 
 // grantTypes are those of the token endpoint, and implicit where a response type

@@ -17,6 +17,7 @@ import (
 type Provider interface {
 	Client(ctx context.Context, id string) (oauth2.Client, error)
 	Inspect(ctx context.Context, token string) (oauth2.Token, error)
+	UserinfoFor(ctx context.Context, c *oauth2.Client, claims map[string]any) (token string, ok bool, err error)
 	VerifyHint(ctx context.Context, idToken string) (oauth2.Hint, error)
 	AllowOrigin(ctx context.Context, origin string) bool
 }

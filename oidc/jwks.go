@@ -12,6 +12,7 @@ import (
 type Keys interface {
 	JWKS() (body []byte, etag string, maxAge time.Duration)
 	Algs() []string
+	EncryptionAlgs() []string
 }
 
 // published is the key set (RFC 7517 section 5) as it is served: made anew when

@@ -32,6 +32,17 @@ func (h *Handler) userinfo(w http.ResponseWriter, r *http.Request) error {
 	}
 	claims := ClaimTable{}.Claims(t.User, t.Scopes, t.Claims.Userinfo)
 	claims["sub"] = t.Sub
+	c, err := h.cfg.Provider.Client(r.Context(), t.ClientID)
+	if err != nil {
+		return fmt.Errorf("client %s of userinfo: %w", t.ClientID, err)
+	}
+	token, secured, err := h.cfg.Provider.UserinfoFor(r.Context(), &c, claims)
+	if err != nil {
+		return fmt.Errorf("userinfo for client %s: %w", c.ID, err)
+	}
+	if secured {
+		return web.JWT(w, "application/jwt", token)
+	}
 	return web.JSON(w, http.StatusOK, claims)
 }
 

@@ -38,6 +38,14 @@ func JSON(w http.ResponseWriter, status int, v any) error {
 	return writeJSON(w, status, "application/json", v)
 }
 
+// JWT writes a token as the whole answer, with status 200 and Cache-Control:
+// no-store. contentType is the registered one, such as application/jwt.
+func JWT(w http.ResponseWriter, contentType, token string) error {
+	w.Header().Set("Cache-Control", "no-store")
+	send(w, http.StatusOK, contentType, []byte(token))
+	return nil
+}
+
 func writeJSON(w http.ResponseWriter, status int, contentType string, v any) error {
 	c := canvases.Get().(*canvas)
 	defer c.put()
