@@ -36,7 +36,7 @@ func (f *fixture) app(id string, edit ...func(*oauth2.Client)) *app {
 		a.RedirectURIs = nil
 	}
 	must(f.tb, f.p.CheckClient(&a.Client))
-	if a.AuthMethod == oauth2.AuthBasic || a.AuthMethod == oauth2.AuthPost {
+	if a.AuthMethod == oauth2.AuthBasic || a.AuthMethod == oauth2.AuthPost || a.SharesSecret() {
 		var keep oauth2.SecretHash
 		a.secret, keep = f.p.NewSecret(&a.Client)
 		a.Secrets = []oauth2.SecretHash{keep}

@@ -29,19 +29,27 @@ type madeKey struct {
 func (c *cachedKeys) Generate(ctx context.Context, alg string) (crypto.Signer, []byte, error) {
 	if c.fresh.Load() {
 		s, der, err := c.Software.Generate(ctx, alg)
-		return brittle{s, &c.broken}, der, err
+		return c.wrap(alg, s), der, err
 	}
 	once, _ := made.LoadOrStore(alg, sync.OnceValues(func() (madeKey, error) {
 		s, der, err := c.Software.Generate(context.WithoutCancel(ctx), alg)
 		return madeKey{s, der}, err
 	}))
 	k, err := once.(func() (madeKey, error))()
-	return brittle{k.signer, &c.broken}, slices.Clone(k.der), err
+	return c.wrap(alg, k.signer), slices.Clone(k.der), err
 }
 
 func (c *cachedKeys) Open(ctx context.Context, alg string, private []byte) (crypto.Signer, error) {
 	s, err := c.Software.Open(ctx, alg, private)
-	return brittle{s, &c.broken}, err
+	return c.wrap(alg, s), err
+}
+
+// wrap makes a signing key brittle; what decrypts is left as it is.
+func (c *cachedKeys) wrap(alg string, s crypto.Signer) crypto.Signer {
+	if alg == keys.ECDHES || alg == keys.RSAOAEP256 {
+		return s
+	}
+	return brittle{s, &c.broken}
 }
 
 // brittle is a signer in a machine that can be unplugged.
