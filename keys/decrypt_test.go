@@ -2,7 +2,6 @@ package keys
 
 import (
 	"context"
-	"crypto"
 	"encoding/json"
 	"errors"
 	"slices"
@@ -237,7 +236,7 @@ func TestNestedTokensComeThrough(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	set := setOf(t, jose.JSONWebKey{Key: crypto.PublicKey(client.Public()), KeyID: "c"})
+	set := setOf(t, jose.JSONWebKey{Key: client.Public(), KeyID: "c"})
 	if got, h, err := VerifyWith(set, string(payload), []string{"PS256"}); err != nil || string(got) != `{"iss":"shop"}` || !h.IsType("jwt") {
 		t.Errorf("%s, %+v, %v", got, h, err)
 	}

@@ -13,7 +13,9 @@ import (
 func (a *app) keyCommand() *cobra.Command {
 	c := group("key", "Keys that sign tokens", a.keyList(), a.keyRotate(), a.keyRevoke())
 	c.Long = "Keys that sign tokens. They rotate by themselves: a key is published (next), signs (active),\n" +
-		"is still believed (retiring), and is gone when the last token it signed is dead."
+		"is still believed (retiring), and is gone when the last token it signed is dead. Keys that\n" +
+		"applications encrypt requests to (RSA-OAEP-256, ECDH-ES) live the same way, but are published\n" +
+		"only while active."
 	c.Example = "  gatekeeper key list\n  gatekeeper key rotate --alg ES256"
 	return c
 }
@@ -64,7 +66,7 @@ func (a *app) keyRotate() *cobra.Command {
 	}
 	c.Flags().StringVar(&alg, "alg", "", "only the key of this algorithm")
 	c.Flags().BoolVar(&now, "now", false, "sign with it at once")
-	complete(c, "alg", algorithms()...)
+	complete(c, "alg", append(algorithms(), keys.RSAOAEP256, keys.ECDHES)...)
 	c.RunE = a.with(func(ctx context.Context, b *backend, _ []string) error {
 		all, err := b.RotateKeys(ctx, alg, now)
 		if err != nil {

@@ -53,7 +53,7 @@ func served(t *testing.T, ctx context.Context, s *service, h http.Handler) (stri
 	return "http://" + listeners[0].Addr().String(), ended
 }
 
-func fetchText(t *testing.T, url string) (string, error) {
+func fetched(t *testing.T, url string) (string, error) {
 	t.Helper()
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	r, err := http.NewRequestWithContext(context.WithoutCancel(t.Context()), http.MethodGet, url, nil)
@@ -85,7 +85,7 @@ func TestServeStopsInOrderAndLosesNothing(t *testing.T) { //nolint:paralleltest 
 	url, ended := served(t, ctx, s, h)
 	answer := make(chan string, 1)
 	go func() {
-		body, err := fetchText(t, url)
+		body, err := fetched(t, url)
 		if err != nil {
 			body = err.Error()
 		}
@@ -107,7 +107,7 @@ func TestServeStopsInOrderAndLosesNothing(t *testing.T) { //nolint:paralleltest 
 	if want := []string{"request answered", "keys stopped", "trail stopped"}; !slices.Equal(d.lines, want) {
 		t.Errorf("order %v, want %v", d.lines, want)
 	}
-	if _, err := fetchText(t, url); err == nil {
+	if _, err := fetched(t, url); err == nil {
 		t.Error("the socket still answers")
 	}
 }
@@ -123,7 +123,7 @@ func TestServeCutsWhatDoesNotEnd(t *testing.T) { //nolint:paralleltest // goleak
 	url, ended := served(t, ctx, &service{Drain: 10 * time.Millisecond}, h)
 	answer := make(chan error, 1)
 	go func() {
-		_, err := fetchText(t, url)
+		_, err := fetched(t, url)
 		answer <- err
 	}()
 	<-inside

@@ -147,7 +147,7 @@ func (p *program) wireKeys(ctx context.Context) error {
 	return nil
 }
 
-// recordKey puts a change of the signing keys into the trail, in its transaction.
+// recordKey puts a change of the keys into the trail, in its transaction.
 func (p *program) recordKey(ctx context.Context, c keys.Change) error {
 	kind := audit.KeyCreated
 	if c.Kind == "revoked" {
