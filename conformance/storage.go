@@ -181,6 +181,7 @@ func (b *bench) grant(id string) oauth2.Grant {
 	return oauth2.Grant{
 		ID: id, ClientID: "shop", Subject: "alice", Session: "s1", Scopes: []string{"openid", "email"}, Audience: []string{"https://api.example.com"},
 		Nonce: "n", AuthTime: now.Truncate(time.Second), AMR: []string{"pwd"}, ACR: "1", Offline: true, SecretHash: []byte{1, 2, 3},
+		Claims:    oauth2.Claims{IDToken: []string{"email"}, Userinfo: []string{"name"}},
 		CreatedAt: now, ExpiresAt: now.Add(time.Hour),
 	}
 }

@@ -29,6 +29,8 @@ func clientContracts() []contract {
 		{"a late answer does not bring an interaction back", interactionStaysConsumed},
 		{"of racing callers one uses an assertion", assertionRace},
 		{"assertions of different clients do not meet", assertionsApart},
+		{"a used assertion can be looked up", assertionSeen},
+		{"thirty-two callers get one server secret", serverSecretRace},
 	}
 }
 
@@ -200,6 +202,44 @@ func assertionsApart(b *bench) {
 	}
 }
 
+func assertionSeen(b *bench) {
+	ctx := b.Context()
+	used := func(client, jti string, want bool) {
+		got, err := b.UsedAssertion(ctx, client, jti)
+		b.must(err)
+		same(b, client+" "+jti+" used", got, want)
+	}
+	used("shop", "x", false)
+	for jti, end := range map[string]time.Duration{"x": time.Minute, "y": -time.Minute} {
+		_, err := b.UseAssertion(ctx, "shop", jti, b.now().Add(end))
+		b.must(err)
+	}
+	used("shop", "x", true)
+	used("app", "x", false)
+	used("shop", "y", false) // expired
+}
+
+// serverSecretRace: whoever asks first decides, and everybody hears the same.
+func serverSecretRace(b *bench) {
+	answers := make(chan string, contenders)
+	for i := range contenders {
+		go func() {
+			got, err := b.ServerSecret(b.Context(), "pairwise", []byte{byte(i)})
+			if err != nil {
+				b.Error(err)
+			}
+			answers <- string(got)
+		}()
+	}
+	first := <-answers
+	for range contenders - 1 {
+		same(b, "secret", <-answers, first)
+	}
+	other, err := b.ServerSecret(b.Context(), "other", []byte("another"))
+	b.must(err)
+	same(b, "another name's secret", string(other), "another")
+}
+
 func standingContracts() []contract {
 	return []contract{
 		{"everything stands", standingWhole},
@@ -220,7 +260,7 @@ func standingWhole(b *bench) {
 	b.must(err)
 	same(b, "email of the user", got.User.Email, u.Email)
 	got.User = identity.User{}
-	if diff := cmp.Diff(oauth2.Standing{GrantFound: true, UserFound: true}, got); diff != "" {
+	if diff := cmp.Diff(oauth2.Standing{GrantFound: true, UserFound: true, Claims: g.Claims}, got); diff != "" {
 		b.Errorf("standing (-want +got):\n%s", diff)
 	}
 }

@@ -1,6 +1,7 @@
 package oauth2_test
 
 import (
+	"crypto/ecdsa"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -21,6 +22,7 @@ type app struct {
 	f      *fixture
 	secret string
 	sign   func(claims map[string]any) string // private_key_jwt
+	key    *ecdsa.PrivateKey                  // request objects
 }
 
 const callback = "https://shop.example/cb"

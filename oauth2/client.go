@@ -50,7 +50,7 @@ const (
 	GrantImplicit          = "implicit"
 	GrantDevice            = "urn:ietf:params:oauth:grant-type:device_code"
 	GrantExchange          = "urn:ietf:params:oauth:grant-type:token-exchange"
-	GrantJWTBearer         = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+	GrantJWTBearer         = "urn:ietf:params:oauth:grant-type:jwt-bearer" //nolint:gosec // G101: a name
 )
 
 // How an application's people are called towards it (OpenID Connect Core section 8).

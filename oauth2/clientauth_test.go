@@ -174,12 +174,18 @@ func (f *fixture) assertion(key *ecdsa.PrivateKey, alg, id string, edit map[stri
 	if alg == "none" {
 		return input + "."
 	}
+	return input + "." + es256(f.tb, key, input)
+}
+
+// es256 is the signature part of a JWS.
+func es256(tb testing.TB, key *ecdsa.PrivateKey, input string) string {
+	tb.Helper()
 	r, s, err := ecdsa.Sign(rand.Reader, key, hash(input))
-	must(f.tb, err)
+	must(tb, err)
 	sig := make([]byte, 64)
 	r.FillBytes(sig[:32])
 	s.FillBytes(sig[32:])
-	return input + "." + base64.RawURLEncoding.EncodeToString(sig)
+	return base64.RawURLEncoding.EncodeToString(sig)
 }
 
 func TestPrivateKeyJWT(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"encoding/base64"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -22,6 +23,7 @@ func (f *fixture) signing(id string, edit ...func(*oauth2.Client)) (*app, func(c
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	must(f.tb, err)
 	a := f.app(id, append([]func(*oauth2.Client){func(c *oauth2.Client) { c.JWKS = jwks(f.tb, key) }}, edit...)...)
+	a.key = key
 	return a, func(edit map[string]any) string {
 		c := map[string]any{"aud": issuer, "client_id": id, "sub": nil}
 		for name := range a.request() {
@@ -32,6 +34,13 @@ func (f *fixture) signing(id string, edit ...func(*oauth2.Client)) (*app, func(c
 		}
 		return f.assertion(key, "ES256", id, c)
 	}
+}
+
+// signRaw signs bytes that may be no JSON with the key of a.
+func signRaw(tb testing.TB, a *app, payload string) string {
+	tb.Helper()
+	input := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"ES256"}`)) + "." + base64.RawURLEncoding.EncodeToString([]byte(payload))
+	return input + "." + es256(tb, a.key, input)
 }
 
 func (a *app) withObject(object string, pairs ...string) url.Values {

@@ -69,8 +69,8 @@ func (p *Provider) UserOf(ctx context.Context, c *Client, subject string) (strin
 	if !c.Pairwise() {
 		return subject, nil
 	}
-	sealed, err := base64.RawURLEncoding.Strict().DecodeString(subject)
-	if err != nil || len(sealed) != aes.BlockSize {
+	sealed, ok := pairwiseBlock(subject)
+	if !ok {
 		return "", nil
 	}
 	var id uuid.UUID
@@ -78,6 +78,12 @@ func (p *Provider) UserOf(ctx context.Context, c *Client, subject string) (strin
 		return "", err
 	}
 	return id.String(), nil
+}
+
+// pairwiseBlock decodes a pairwise subject; ok is false for what is none.
+func pairwiseBlock(subject string) (sealed []byte, ok bool) {
+	sealed, err := base64.RawURLEncoding.Strict().DecodeString(subject)
+	return sealed, err == nil && len(sealed) == aes.BlockSize
 }
 
 func (p *Provider) crypt(ctx context.Context, c *Client, from, to []byte, encrypt bool) error {
