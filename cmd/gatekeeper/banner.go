@@ -17,7 +17,8 @@ type started struct {
 	Issuer      string
 	Listen      string // shown only if the issuer does not say it
 	Metrics     string // URL on the management listener
-	Data        string // where the embedded database lives, or which database is used
+	Data        string // where the embedded database lives; "" with another
+	Database    string // "sqlite" or "postgres"
 	DataNew     bool   // made by this very start
 	TrustCA     string // path of the development CA
 	SetupURL    string // makes the first administrator; only while there is none
@@ -52,13 +53,10 @@ func (s started) text() string {
 	b.WriteString("\n\n")
 	line("Issuer", s.Issuer)
 	line("Discovery", s.discovery())
+	line("Account", strings.TrimSuffix(s.Issuer, "/")+"/account")
 	line("Listening", s.Listen)
 	line("Metrics", s.Metrics)
-	data := s.Data
-	if s.DataNew {
-		data += "  (created just now)"
-	}
-	line("Data", data)
+	line("Data", s.where())
 	if s.TrustCA != "" {
 		line("Trust", s.TrustCA+"  (development certificates; only browsers that trust it accept them)")
 	}
@@ -73,6 +71,18 @@ func (s started) text() string {
 	return b.String()
 }
 
+// where says in which database everything is kept, and whether it is a new one.
+func (s started) where() string {
+	if s.Data == "" {
+		return s.Database
+	}
+	what := s.Database
+	if s.DataNew {
+		what += ", created just now"
+	}
+	return s.Data + "  (" + what + ")"
+}
+
 // attrs is the same for programs. The set-up link is among them on purpose: in a
 // container the log is the only place its owner can read it.
 func (s started) attrs() []slog.Attr {
@@ -81,7 +91,7 @@ func (s started) attrs() []slog.Attr {
 		slog.String("issuer", s.Issuer), slog.String("discovery", s.discovery()),
 	}
 	for _, a := range []slog.Attr{
-		slog.String("listen", s.Listen), slog.String("metrics", s.Metrics), slog.String("data", s.Data),
+		slog.String("listen", s.Listen), slog.String("metrics", s.Metrics), slog.String("database", s.Database), slog.String("data", s.Data),
 		slog.String("trust_ca", s.TrustCA), slog.String("setup_url", s.SetupURL),
 	} {
 		if a.Value.String() != "" {

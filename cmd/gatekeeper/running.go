@@ -179,10 +179,13 @@ func (p *program) setupURL(ctx context.Context) (string, error) {
 func (p *program) started(begun time.Time) started {
 	s := started{
 		Version: thisBuild().Version, Development: p.cfg.Dev, Issuer: p.cfg.Issuer, SetupFor: setupTTL, DataNew: p.created,
-		Data: p.cfg.DataDir + "  (sqlite)", Took: p.now().Sub(begun),
+		Data: p.cfg.DatabaseFile(), Database: "sqlite", Took: p.now().Sub(begun),
+	}
+	if s.Data == filepath.Join(p.cfg.DataDir, "gatekeeper.db") {
+		s.Data = p.cfg.DataDir // the secret is there as well
 	}
 	if p.cfg.Postgres() {
-		s.Data = "postgres"
+		s.Database = "postgres"
 	}
 	if !p.cfg.ManagementOff() {
 		s.Metrics = "http://" + p.cfg.ManagementListen + "/metrics"

@@ -209,15 +209,16 @@ func TestBanner(t *testing.T) {
 	t.Parallel()
 	s := started{
 		Version: "0.1.0", Development: true, Issuer: "http://localhost:8080", Metrics: "http://127.0.0.1:9090/metrics",
-		Data: "~/.local/share/gatekeeper", DataNew: true, SetupURL: "http://localhost:8080/setup/3QFZ7K2M", SetupFor: 30 * time.Minute,
+		Data: "~/.local/share/gatekeeper", Database: "sqlite", DataNew: true, SetupURL: "http://localhost:8080/setup/3QFZ7K2M", SetupFor: 30 * time.Minute,
 		Took: 210 * time.Millisecond,
 	}
 	want := `Gatekeeper 0.1.0  development mode: no configuration, listening on this computer only
 
   Issuer      http://localhost:8080
   Discovery   http://localhost:8080/.well-known/openid-configuration
+  Account     http://localhost:8080/account
   Metrics     http://127.0.0.1:9090/metrics
-  Data        ~/.local/share/gatekeeper  (created just now)
+  Data        ~/.local/share/gatekeeper  (sqlite, created just now)
 
   Create the first administrator. The link works once, for 30 minutes:
     http://localhost:8080/setup/3QFZ7K2M
