@@ -19,7 +19,7 @@ type Config struct {
 	ManagementListen string         `key:"management_listen" default:"127.0.0.1:9090" doc:"Address and port of metrics, health in detail and the admin API, or off."`
 	DataDir          string         `key:"data_dir" doc:"Folder of the embedded database and its secret. Left out, gatekeeper in the user's data folder."`
 	DatabaseURL      Secret         `key:"database_url" secret:"url" doc:"sqlite:PATH or postgres://user:password@host/name. Left out, sqlite in data_dir."`
-	RedisURL         Secret         `key:"redis_url" secret:"url" doc:"redis://host:6379/0 for counters and the bell between nodes. Left out, they are in memory."`
+	RedisURL         Secret         `key:"redis_url" secret:"url" doc:"redis://host:6379/0 to share rate counters between nodes. Left out, each node counts in memory."`
 	Secret           Secret         `key:"secret" secret:"all" doc:"Root secrets that seal keys and codes, at least 32 bytes each in base64url or as they are, separated by commas; the first is active, the others only open. Left out, the embedded database makes its own; Postgres needs one."`
 	TLS              string         `key:"tls" enum:"|dev|off" doc:"dev makes a certificate for this computer; off serves plain HTTP behind a proxy; left out, tls_cert decides."`
 	TLSCert          string         `key:"tls_cert" doc:"PEM file of the certificate chain to serve HTTPS with; read again when it changes."`
@@ -45,8 +45,8 @@ type Config struct {
 	Scopes           []string       `key:"scopes" doc:"Scopes of your own APIs, besides openid profile email address phone offline_access and admin."`
 	OtelEndpoint     string         `key:"otel_endpoint" doc:"OTLP over HTTP address for traces, such as http://localhost:4318. Left out, no traces."`
 	DrainTimeout     time.Duration  `key:"drain_timeout" default:"10s" doc:"How long a stopping server finishes what it began."`
-	DBMaxConns       int            `key:"db_max_conns" default:"0" doc:"Most connections to Postgres; 0 lets the server choose."`
-	Dev              bool           `key:"dev" default:"false" doc:"Development mode: mail is printed, gatekeeper try works. Implied by an http://localhost issuer."`
+	DBMaxConns       int            `key:"db_max_conns" default:"0" doc:"Most connections to Postgres, or readers of the embedded database; 0 lets the server choose."`
+	Dev              bool           `key:"dev" default:"false" doc:"Development mode: pages say which rule refused a request, any name of this computer is answered, and gatekeeper try needs no client. Implied by an http://localhost issuer."`
 
 	origin map[string]string // where each key's value is from
 }

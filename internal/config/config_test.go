@@ -172,15 +172,15 @@ func TestRefusals(t *testing.T) {
 		"secretIsStrong twice":         {world(yamlOf("secret: [" + goodSecret + "," + goodSecret + "]")), "number 2 is given twice"},
 		"nodesShareADatabase":          {world(yamlOf("nodes: 2")), "only Postgres serves several nodes"},
 		"nodesShareADatabase none":     {world(yamlOf("nodes: 0")), "nodes is 0"},
-		"tokensAreShort access":        {world(yamlOf("access_token_ttl: 25h")), "access_token_ttl is 25h; it must be 10s to 24h"},
-		"tokensAreShort code":          {world(yamlOf("code_ttl: 11m")), "code_ttl is 11m; it must be 1s to 10m"},
-		"tokensAreShort negative":      {world(yamlOf("refresh_grace: -1s")), "refresh_grace is -1s"},
+		"durationsAreMeant access":     {world(yamlOf("access_token_ttl: 25h")), "access_token_ttl is 25h; it must be 10s to 24h"},
+		"durationsAreMeant code":       {world(yamlOf("code_ttl: 11m")), "code_ttl is 11m; it must be 1s to 10m"},
+		"durationsAreMeant negative":   {world(yamlOf("refresh_grace: -1s")), "refresh_grace is -1s"},
 		"refreshIdleWithinLife":        {world(yamlOf("refresh_idle: 8d")), "refresh_idle is 192h, longer than refresh_token_ttl 168h"},
 		"sessionIdleWithinLife":        {world(yamlOf("session_idle: 2d")), "session_idle is 48h, longer than session_absolute 24h"},
 		"passwordsAreLong":             {world(yamlOf("password_min: 7")), "password_min is 7; it must be 8 to 64"},
 		"rs256IsThere":                 {world(yamlOf("algs: ES256")), "algs lacks RS256"},
 		"rs256IsThere twice":           {world(yamlOf("algs: [RS256, RS256]")), "names one twice"},
-		"keysLiveLongEnough":           {world(yamlOf("key_lifetime: 1d")), "key_lifetime is 24h; it must be 48h"},
+		"durationsAreMeant key":        {world(yamlOf("key_lifetime: 1d")), "key_lifetime is 24h; it must be 48h"},
 		"numbersAreSane":               {world(yamlOf("rate_limit_factor: 0")), "rate_limit_factor is 0"},
 		"numbersAreSane not a number":  {world(yamlOf("rate_limit_factor: NaN")), "rate_limit_factor is NaN"},
 		"numbersAreSane conns":         {world(yamlOf("db_max_conns: -1")), "db_max_conns is -1"},
@@ -198,6 +198,9 @@ func TestRefusals(t *testing.T) {
 			}
 			if strings.Contains(err.Error(), "\n") || len(Errors(err)) != 1 {
 				t.Errorf("one mistake, one sentence: %v", err)
+			}
+			if strings.HasPrefix(err.Error(), sourceDefault) {
+				t.Errorf("nobody wrote a default, so it is no place to look at: %v", err)
 			}
 			if strings.Contains(err.Error(), goodSecret) {
 				t.Errorf("the error tells the secret: %v", err)

@@ -228,7 +228,7 @@ func (e *Error) Error() string {
 	switch {
 	case e.Key == "":
 		return e.Source + ": " + e.Detail
-	case e.Source == "":
+	case e.Source == "" || e.Source == sourceDefault:
 		return e.Key + " " + e.Detail
 	default:
 		return e.Source + ": " + e.Key + " " + e.Detail
