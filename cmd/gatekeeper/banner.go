@@ -13,7 +13,9 @@ import (
 // not shown.
 type started struct {
 	Version     string
-	Development bool // no configuration: this computer only
+	Development bool
+	Untouched   bool // nobody configured anything
+	Open        bool // other computers can reach it
 	Issuer      string
 	Listen      string // shown only if the issuer does not say it
 	Metrics     string // URL on the management listener
@@ -47,10 +49,7 @@ func (s started) text() string {
 		}
 	}
 	b.WriteString("Gatekeeper " + s.Version)
-	if s.Development {
-		b.WriteString("  development mode: no configuration, listening on this computer only")
-	}
-	b.WriteString("\n\n")
+	b.WriteString(s.mode() + "\n\n")
 	line("Issuer", s.Issuer)
 	line("Discovery", s.discovery())
 	line("Account", strings.TrimSuffix(s.Issuer, "/")+"/account")
@@ -69,6 +68,20 @@ func (s started) text() string {
 	}
 	fmt.Fprintf(&b, "\nReady in %.2f s. Stop with Ctrl-C.\n", s.Took.Seconds())
 	return b.String()
+}
+
+// mode says what a development server must not be taken for.
+func (s started) mode() string {
+	switch {
+	case !s.Development:
+		return ""
+	case s.Open:
+		return "  development mode, and other computers can reach it"
+	case s.Untouched:
+		return "  development mode: no configuration, listening on this computer only"
+	default:
+		return "  development mode, listening on this computer only"
+	}
 }
 
 // where says in which database everything is kept, and whether it is a new one.

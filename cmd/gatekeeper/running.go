@@ -178,7 +178,7 @@ func (p *program) setupURL(ctx context.Context) (string, error) {
 
 func (p *program) started(begun time.Time) started {
 	s := started{
-		Version: thisBuild().Version, Development: p.cfg.Dev, Issuer: p.cfg.Issuer, SetupFor: setupTTL, DataNew: p.created,
+		Version: thisBuild().Version, Development: p.cfg.Dev, Untouched: p.cfg.Untouched(), Open: !p.cfg.Local(), Issuer: p.cfg.Issuer, SetupFor: setupTTL, DataNew: p.created,
 		Data: p.cfg.DatabaseFile(), Database: "sqlite", Took: p.now().Sub(begun),
 	}
 	if s.Data == filepath.Join(p.cfg.DataDir, "gatekeeper.db") {

@@ -208,7 +208,7 @@ func TestServeOverTLS(t *testing.T) { //nolint:paralleltest // goleak counts eve
 func TestBanner(t *testing.T) {
 	t.Parallel()
 	s := started{
-		Version: "0.1.0", Development: true, Issuer: "http://localhost:8080", Metrics: "http://127.0.0.1:9090/metrics",
+		Version: "0.1.0", Development: true, Untouched: true, Issuer: "http://localhost:8080", Metrics: "http://127.0.0.1:9090/metrics",
 		Data: "~/.local/share/gatekeeper", Database: "sqlite", DataNew: true, SetupURL: "http://localhost:8080/setup/3QFZ7K2M", SetupFor: 30 * time.Minute,
 		Took: 210 * time.Millisecond,
 	}
@@ -239,6 +239,22 @@ Ready in 0.21 s. Stop with Ctrl-C.
 	if tty.Len() != 0 || strings.Count(log.String(), "\n") != 1 || !strings.Contains(log.String(), `"event":"started"`) ||
 		!strings.Contains(log.String(), `"setup_url":"http://localhost:8080/setup/3QFZ7K2M"`) || strings.Contains(log.String(), "trust_ca") {
 		t.Errorf("elsewhere: %s", log.String())
+	}
+}
+
+// TestMode: what the first line says of a server is true of it.
+func TestMode(t *testing.T) {
+	t.Parallel()
+	for want, s := range map[string]started{
+		"":                      {},
+		"no configuration":      {Development: true, Untouched: true},
+		"listening on this":     {Development: true},
+		"other computers can":   {Development: true, Open: true},
+		"development mode, and": {Development: true, Open: true, Untouched: true},
+	} {
+		if got := s.mode(); !strings.Contains(got, want) || want == "" && got != "" {
+			t.Errorf("%+v: %q, want %q", s, got, want)
+		}
 	}
 }
 

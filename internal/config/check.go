@@ -57,9 +57,9 @@ func issuerHasOneSpelling(c *Config) error {
 		return nil
 	case strings.HasSuffix(c.Issuer, "/"):
 		return c.wrong("issuer", "is %q; it must not end in a slash", c.Issuer)
-	case strings.Contains(u.Path, "//") || u.EscapedPath() != u.Path || hasDots(u.Path):
-		return c.wrong("issuer", "is %q; its path must be plain", c.Issuer)
-	case c.Issuer != u.Scheme+"://"+strings.ToLower(u.Host)+u.Path:
+	case u.Path != "":
+		return c.wrong("issuer", "is %q; it must have no path, for this server's pages are at the root of its host: give it a host name of its own", c.Issuer)
+	case c.Issuer != u.Scheme+"://"+strings.ToLower(u.Host):
 		return c.wrong("issuer", "is %q; scheme and host must be in lower case", c.Issuer)
 	case u.Port() == standardPort(u.Scheme) || strings.HasSuffix(u.Host, ":"):
 		return c.wrong("issuer", "is %q; leave the standard port out", c.Issuer)
@@ -72,10 +72,6 @@ func standardPort(scheme string) string {
 		return "443"
 	}
 	return "80"
-}
-
-func hasDots(path string) bool {
-	return slices.ContainsFunc(strings.Split(path, "/"), func(part string) bool { return part == "." || part == ".." })
 }
 
 func issuerIsHTTPS(c *Config) error {
@@ -110,8 +106,8 @@ func isAddress(value string) bool {
 // nobodyOutsideByAccident: a server that other computers reach must know by
 // which address they do, and over what TLS.
 func nobodyOutsideByAccident(c *Config) error {
-	meant := c.Dev && c.origin["dev"] != "from issuer"
-	if meant || c.loopback() || !isAddress(c.Listen) {
+	meant := c.Dev && !strings.HasPrefix(c.origin["dev"], "from ")
+	if meant || c.Local() || !isAddress(c.Listen) {
 		return nil
 	}
 	if c.Issuer == "" {

@@ -31,7 +31,7 @@ type Config struct {
 	AccessTokenTTL   time.Duration  `key:"access_token_ttl" default:"15m" doc:"Life of an access token."`
 	IDTokenTTL       time.Duration  `key:"id_token_ttl" default:"15m" doc:"Life of an ID token."`
 	CodeTTL          time.Duration  `key:"code_ttl" default:"60s" doc:"Life of an authorization code."`
-	RefreshTokenTTL  time.Duration  `key:"refresh_token_ttl" default:"168h" doc:"Life of a sign-in's refresh tokens, however often they are used."`
+	RefreshTokenTTL  time.Duration  `key:"refresh_token_ttl" default:"168h" doc:"Life of the refresh tokens of one grant, from its code on, however often they are used."`
 	RefreshIdle      time.Duration  `key:"refresh_idle" default:"72h" doc:"A refresh token unused for so long is dead."`
 	RefreshGrace     time.Duration  `key:"refresh_grace" default:"30s" doc:"A refresh repeated within this time gets the same answer again; 0s takes every repetition for theft."`
 	SessionIdle      time.Duration  `key:"session_idle" default:"1h" doc:"A browser session unused for so long is over."`
@@ -46,7 +46,7 @@ type Config struct {
 	OtelEndpoint     string         `key:"otel_endpoint" doc:"OTLP over HTTP address for traces, such as http://localhost:4318. Left out, no traces."`
 	DrainTimeout     time.Duration  `key:"drain_timeout" default:"10s" doc:"How long a stopping server finishes what it began."`
 	DBMaxConns       int            `key:"db_max_conns" default:"0" doc:"Most connections to Postgres, or readers of the embedded database; 0 lets the server choose."`
-	Dev              bool           `key:"dev" default:"false" doc:"Development mode: pages say which rule refused a request, any name of this computer is answered, and gatekeeper try needs no client. Implied by an http://localhost issuer."`
+	Dev              bool           `key:"dev" default:"false" doc:"Development mode: pages say which rule refused a request, any name of this computer is answered, and gatekeeper try needs no client. Implied by an http://localhost issuer and by tls: dev."`
 
 	origin map[string]string // where each key's value is from
 }
@@ -89,6 +89,16 @@ func (c *Config) DatabaseFile() string {
 	return strings.TrimPrefix(path, "file:")
 }
 
+// Untouched reports whether nobody configured anything.
+func (c *Config) Untouched() bool {
+	for _, from := range c.origin {
+		if from != sourceDefault && !strings.HasPrefix(from, "from ") {
+			return false
+		}
+	}
+	return true
+}
+
 // ManagementOff reports whether there is no management listener.
 func (c *Config) ManagementOff() bool { return c.ManagementListen == "off" }
 
@@ -117,17 +127,24 @@ func (c *Config) derive(dir string) {
 	if c.DatabaseURL == "" {
 		c.DatabaseURL = Secret("sqlite:" + filepath.Join(c.DataDir, "gatekeeper.db"))
 	}
-	if _, port, err := net.SplitHostPort(c.Listen); err == nil && c.Issuer == "" && port != "0" && c.loopback() {
+	if _, port, err := net.SplitHostPort(c.Listen); err == nil && c.Issuer == "" && port != "0" && c.Local() {
 		c.Issuer = c.LocalIssuer(port)
 		c.origin["issuer"] = "from listen"
 	}
-	if u, err := url.Parse(c.Issuer); err == nil && u.Scheme == "http" && isLocal(u.Hostname()) && c.origin["dev"] == sourceDefault {
+	u, err := url.Parse(c.Issuer)
+	if err != nil || c.origin["dev"] != sourceDefault {
+		return
+	}
+	switch {
+	case c.TLS == "dev" && c.Local() && (c.Issuer == "" || isLocal(u.Hostname())):
+		c.Dev, c.origin["dev"] = true, "from tls"
+	case u.Scheme == "http" && isLocal(u.Hostname()):
 		c.Dev, c.origin["dev"] = true, "from issuer"
 	}
 }
 
-// loopback reports whether only this computer can reach Listen.
-func (c *Config) loopback() bool {
+// Local reports whether only this computer can reach Listen.
+func (c *Config) Local() bool {
 	host, _, err := net.SplitHostPort(c.Listen)
 	return err == nil && isLocal(host)
 }

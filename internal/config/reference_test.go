@@ -170,7 +170,8 @@ needs the same ` + "`secret`" + ` on every node: ` + "`openssl rand -base64 32`"
 `
 
 const wordsLives = `
-An idle time may not be longer than the life it belongs to. A session's and a refresh token's life are counted from the sign-in.
+An idle time may not be longer than the life it belongs to. A session's life is
+counted from the sign-in, that of refresh tokens from the code that began the grant.
 `
 
 const referenceFoot = `
