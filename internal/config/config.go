@@ -131,8 +131,15 @@ func (c *Config) derive(dir string) {
 		c.Issuer = c.LocalIssuer(port)
 		c.origin["issuer"] = "from listen"
 	}
+	if c.origin["dev"] == sourceDefault {
+		c.deriveDev()
+	}
+}
+
+// deriveDev switches development mode on where only this computer is served.
+func (c *Config) deriveDev() {
 	u, err := url.Parse(c.Issuer)
-	if err != nil || c.origin["dev"] != sourceDefault {
+	if err != nil {
 		return
 	}
 	switch {
