@@ -195,7 +195,10 @@ func redisIsKnown(c *Config) error {
 
 func postgresNeedsSecret(c *Config) error {
 	if c.Postgres() && c.Secret == "" {
-		return c.wrong("secret", "is missing; with Postgres every node needs the same one: put 32 random bytes in a file (openssl rand -base64 32) and set secret_file")
+		return &Error{
+			Key: "secret", Source: c.origin["database_url"], // nobody wrote secret; this is the line that asks for it
+			Detail: "is missing; with Postgres every node needs the same one: put 32 random bytes in a file (openssl rand -base64 32) and set secret_file",
+		}
 	}
 	return nil
 }

@@ -89,6 +89,15 @@ func (c *Config) DatabaseFile() string {
 	return strings.TrimPrefix(path, "file:")
 }
 
+// DatabaseKey is the key that says where the database is: data_dir, unless
+// somebody set database_url.
+func (c *Config) DatabaseKey() string {
+	if c.origin["database_url"] == sourceDefault {
+		return "data_dir"
+	}
+	return "database_url"
+}
+
 // ManagementOff reports whether there is no management listener.
 func (c *Config) ManagementOff() bool { return c.ManagementListen == "off" }
 
