@@ -38,7 +38,7 @@ func serve(ctx context.Context, cfg *config.Config, w world) (err error) {
 	if err != nil {
 		return badConfig(err)
 	}
-	s := &service{Doors: doors, Health: p.health(), Drain: cfg.DrainTimeout, Log: p.log}
+	s := &service{Doors: doors, Health: p.health(), Settle: cfg.DrainDelay, Drain: cfg.DrainTimeout, Log: p.log}
 	if s.Doors[0].Handler, err = p.public(tracer, s.Health); err != nil {
 		return err
 	}

@@ -244,6 +244,7 @@ func tokensAreShort(c *Config) error {
 		{"session_idle", c.SessionIdle, time.Minute, 90 * day},
 		{"session_absolute", c.SessionAbsolute, time.Minute, 400 * day},
 		{"drain_timeout", c.DrainTimeout, 0, 10 * time.Minute},
+		{"drain_delay", c.DrainDelay, 0, 10 * time.Minute},
 	} {
 		if s.value < s.least || s.value > s.most {
 			problems = append(problems, c.wrong(s.key, "is %s; it must be %s to %s", brief(s.value), brief(s.least), brief(s.most)))

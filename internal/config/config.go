@@ -45,6 +45,7 @@ type Config struct {
 	Scopes           []string       `key:"scopes" doc:"Scopes of your own APIs, besides openid profile email address phone offline_access and admin."`
 	OtelEndpoint     string         `key:"otel_endpoint" doc:"OTLP over HTTP address for traces, such as http://localhost:4318. Left out, no traces."`
 	DrainTimeout     time.Duration  `key:"drain_timeout" default:"10s" doc:"How long a stopping server finishes what it began."`
+	DrainDelay       time.Duration  `key:"drain_delay" default:"0s" doc:"How long a stopping server says that it is not ready and still answers, for a balancer to look elsewhere."`
 	DBMaxConns       int            `key:"db_max_conns" default:"0" doc:"Most connections to Postgres; 0 lets the server choose."`
 	Dev              bool           `key:"dev" default:"false" doc:"Development mode: mail is printed, gatekeeper try works. Implied by an http://localhost issuer."`
 
