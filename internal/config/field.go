@@ -272,7 +272,7 @@ func (c *Config) Blame(key, format string, args ...any) error {
 func near(got string, all []string) string {
 	best, least := "", len(got)/3+1
 	for _, name := range all {
-		if d := distance(got, name); d <= least && (best == "" || d < least) {
+		if d := Distance(got, name); d <= least && (best == "" || d < least) {
 			best, least = name, d
 		}
 	}
@@ -282,8 +282,9 @@ func near(got string, all []string) string {
 	return "; did you mean " + best + "?"
 }
 
-// distance counts the letters to insert, delete or replace to make b of a.
-func distance(a, b string) int {
+// Distance counts the letters to insert, delete or replace to make b of a, two
+// short words: how far a typing error is from what was meant.
+func Distance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {
 		row[j] = j
