@@ -191,7 +191,10 @@ func redisIsKnown(c *Config) error {
 
 func postgresNeedsSecret(c *Config) error {
 	if c.Postgres() && c.Secret == "" {
-		return c.wrong("secret", "is missing; with Postgres every node needs the same one: put 32 random bytes in a file (openssl rand -base64 32) and set secret_file")
+		return &Error{
+			Key: "secret", Source: c.origin["database_url"], // nobody wrote secret; this is the line that asks for it
+			Detail: "is missing; with Postgres every node needs the same one: put 32 random bytes in a file (openssl rand -base64 32) and set secret_file",
+		}
 	}
 	return nil
 }
@@ -238,6 +241,7 @@ func (c *Config) spans() []span {
 		{"session_absolute", c.SessionAbsolute, time.Minute, 400 * day},
 		{"key_lifetime", c.KeyLifetime, 2 * day, 730 * day},
 		{"drain_timeout", c.DrainTimeout, 0, 10 * time.Minute},
+		{"drain_delay", c.DrainDelay, 0, 10 * time.Minute},
 	}
 }
 

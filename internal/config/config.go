@@ -45,6 +45,7 @@ type Config struct {
 	Scopes           []string       `key:"scopes" doc:"Scopes of your own APIs, besides openid profile email address phone offline_access and admin."`
 	OtelEndpoint     string         `key:"otel_endpoint" doc:"OTLP over HTTP address for traces, such as http://localhost:4318. Left out, no traces."`
 	DrainTimeout     time.Duration  `key:"drain_timeout" default:"10s" doc:"How long a stopping server finishes what it began."`
+	DrainDelay       time.Duration  `key:"drain_delay" default:"0s" doc:"How long a stopping server says that it is not ready and still answers, for a balancer to look elsewhere."`
 	DBMaxConns       int            `key:"db_max_conns" default:"0" doc:"Most connections to Postgres, or readers of the embedded database; 0 lets the server choose."`
 	Dev              bool           `key:"dev" default:"false" doc:"Development mode: pages say which rule refused a request, any name of this computer is answered, and gatekeeper try needs no client. Implied by an http://localhost issuer and by tls: dev."`
 
@@ -97,6 +98,15 @@ func (c *Config) Untouched() bool {
 		}
 	}
 	return true
+}
+
+// DatabaseKey is the key that says where the database is: data_dir, unless
+// somebody set database_url.
+func (c *Config) DatabaseKey() string {
+	if c.origin["database_url"] == sourceDefault {
+		return "data_dir"
+	}
+	return "database_url"
 }
 
 // ManagementOff reports whether there is no management listener.
