@@ -196,6 +196,7 @@ func TestNobodyIsSentToTheDoor(t *testing.T) {
 	w := newWorld(t)
 	b := &browser{w: w, cookies: map[string]string{}}
 	b.wants(b.send(http.MethodGet, "/account", nil), http.StatusSeeOther, "/login")
+	b.wants(b.send(http.MethodGet, "/", nil), http.StatusSeeOther, "/account")
 	b.wants(b.send(http.MethodPost, "/account/password", url.Values{}), http.StatusForbidden, "no longer valid")
 }
 

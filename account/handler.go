@@ -69,10 +69,17 @@ func New(cfg Config) (*Handler, error) {
 // Routes mounts the pages on m.
 func (h *Handler) Routes(m *web.Mux) {
 	h.mux = m
+	m.Page("GET /", home)
 	m.Page("GET "+pathAccount, h.mine(h.show), web.OwnForms)
 	m.Page("POST "+pathEndSession, h.mine(h.endSession), web.OwnForms)
 	m.Page("POST "+pathRevokeApp, h.mine(h.revokeApp), web.OwnForms)
 	m.Page("POST "+pathPassword, h.mine(h.password), web.OwnForms)
+}
+
+// home is the bare address of the server: whoever types it finds their account.
+func home(w http.ResponseWriter, r *http.Request) error {
+	http.Redirect(w, r, pathAccount, http.StatusSeeOther)
+	return nil
 }
 
 // A me is the signed-in person a request comes from.

@@ -2,18 +2,26 @@ package conformance
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 )
 
 // TestChromium walks login, consent and the redirect to the application in a real
-// browser, under the Content-Security-Policy as it is served.
+// browser, under the Content-Security-Policy as it is served: what the policy
+// forbids, a script that fails or a file that is missing is an error here even
+// where the page still does its work.
 func TestChromium(t *testing.T) {
 	t.Parallel()
 	exe := service(t, "GATEKEEPER_TEST_CHROMIUM")
@@ -42,6 +50,8 @@ func TestChromium(t *testing.T) {
 	tab, cancel = context.WithTimeout(tab, 2*time.Minute)
 	t.Cleanup(cancel)
 
+	complaints := listen(t, tab)
+
 	walk := func(tr trip, steps ...chromedp.Action[chromedp.Void]) string {
 		t.Helper()
 		steps = append([]chromedp.Action[chromedp.Void]{chromedp.Navigate(tr.url)}, steps...)
@@ -52,6 +62,9 @@ func TestChromium(t *testing.T) {
 		return <-answers
 	}
 	tr := a.begin()
+	if err := chromedp.Do(tab, chromedp.Navigate(tr.url), chromedp.WaitVisible(".peek")); err != nil { // the page's script did its part
+		t.Fatal(err)
+	}
 	got := walk(tr,
 		chromedp.SendKeys("#login", ana),
 		chromedp.SendKeys("#password", anaPassword),
@@ -66,5 +79,38 @@ func TestChromium(t *testing.T) {
 	tr = a.begin("response_mode", "form_post")
 	if parts := strings.Fields(walk(tr)); len(parts) != 3 || parts[0] != http.MethodPost || parts[2] != tr.state {
 		t.Errorf("form_post: the application was told %q", parts)
+	}
+	for _, c := range complaints() {
+		t.Errorf("the browser says: %s", c)
+	}
+}
+
+// listen returns what the browser found wrong with our pages from now on.
+func listen(t *testing.T, tab context.Context) (complaints func() []string) {
+	t.Helper()
+	var mu sync.Mutex
+	var heard []string
+	err := chromedp.Listen(tab, func(ev any) {
+		mu.Lock()
+		defer mu.Unlock()
+		switch ev := ev.(type) {
+		case *log.EventEntryAdded:
+			if ev.Entry.Level == log.EntryLevelError || ev.Entry.Source == log.EntrySourceSecurity {
+				heard = append(heard, fmt.Sprintf("%s: %s (%s)", ev.Entry.Source, ev.Entry.Text, ev.Entry.URL))
+			}
+		case *runtime.EventExceptionThrown:
+			heard = append(heard, "script: "+ev.ExceptionDetails.Text)
+		}
+	})
+	if err == nil {
+		_, err = chromedp.Call(tab, log.Enable, cdp.Empty{})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func() []string {
+		mu.Lock()
+		defer mu.Unlock()
+		return slices.DeleteFunc(slices.Clone(heard), func(s string) bool { return strings.Contains(s, "/favicon.ico") }) // the application has none
 	}
 }

@@ -97,6 +97,20 @@ func TestPrompts(t *testing.T) {
 				t.Errorf("%v", q)
 			}
 		})
+		t.Run("hints for people reach the page", func(t *testing.T) {
+			p := newBrowser(t, d.issuer).get(a.begin("ui_locales", "tlh de", "login_hint", ana).url)
+			if p.title() != "Anmelden" || attr(p.element("login"), "value") != ana {
+				t.Errorf("title %q, address %q", p.title(), attr(p.element("login"), "value"))
+			}
+		})
+		t.Run("create where sign-up is closed asks who has an account", func(t *testing.T) {
+			tr := a.begin("prompt", "create")
+			p := newBrowser(t, d.issuer).get(tr.url)
+			if p.element("password") == nil {
+				t.Fatalf("no login page: %s", p)
+			}
+			a.code(tr, b.signIn(b.get(tr.url), ana, anaPassword))
+		})
 		t.Run("unknown parameters and hints for people are ignored", func(t *testing.T) {
 			tr := a.begin("display", "popup", "ui_locales", "de en", "claims_locales", "de", "acr_values", "1 2", "login_hint", "x", "extra", "y")
 			a.code(tr, b.get(tr.url))

@@ -27,7 +27,7 @@ const (
 // A Flow finds the authorization request a browser came with and stores what its
 // person has done; oauth2.Provider is one.
 type Flow interface {
-	Clients
+	Client(ctx context.Context, id string) (oauth2.Client, error)
 	Interaction(ctx context.Context, id string, binding []byte) (oauth2.Interaction, error)
 	Advance(ctx context.Context, in oauth2.Interaction) error
 }
@@ -68,7 +68,7 @@ func New(cfg Config) (*Handler, error) {
 	if cfg.Rules == (ratelimit.Rules{}) {
 		cfg.Rules = ratelimit.Defaults()
 	}
-	return &Handler{cfg: cfg, step: PasswordStep{Clients: cfg.Flow, Now: cfg.Now}}, nil
+	return &Handler{cfg: cfg, step: PasswordStep{Now: cfg.Now}}, nil
 }
 
 // Steps returns the steps of the door, in the order the dispatcher asks them.

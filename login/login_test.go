@@ -140,28 +140,45 @@ func TestPrompts(t *testing.T) {
 	}
 }
 
-func TestDefaultMaxAgeOfTheClient(t *testing.T) {
+// TestTooLongAgo: who signed in too long ago for the application is asked for no
+// more than the password.
+func TestTooLongAgo(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, false)
-	c, err := w.db.Client(t.Context(), "shop")
-	if err != nil {
-		t.Fatal(err)
-	}
-	minute := 60
-	c.DefaultMaxAge = &minute
-	if err := w.db.UpdateClient(t.Context(), c); err != nil {
-		t.Fatal(err)
-	}
+	minute := int64(60)
 	b := w.browser(t)
 	b.signIn(b.get("/login"), ana, password)
-	b.asks(request{}).wants(http.StatusOK, "finished as "+ana)
+	b.asks(request{MaxAge: &minute}).wants(http.StatusOK, "finished as "+ana)
 	w.ahead.Add(int64(2 * time.Minute))
-	p := b.asks(request{})
+	p := b.asks(request{MaxAge: &minute})
 	p.wants(http.StatusOK, "Please confirm that it is you.")
 	if attr(p.find("id", "login"), "value") != ana {
 		t.Error("the person has to type their address again")
 	}
 	b.signIn(p, ana, password).wants(http.StatusOK, "finished as "+ana)
+}
+
+// TestThePageSpeaksTheLanguageAskedFor: ui_locales is the application's wish and
+// goes before the browser's (OpenID Connect Core section 3.1.2.1); a language
+// there is none of is passed over.
+func TestThePageSpeaksTheLanguageAskedFor(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, false)
+	for name, c := range map[string]struct {
+		asked []string
+		title string
+	}{
+		"nothing":            {nil, "Sign in"},
+		"German":             {[]string{"de"}, "Anmelden"},
+		"Austrian German":    {[]string{"de-AT"}, "Anmelden"},
+		"German before ours": {[]string{"tlh", "de", "en"}, "Anmelden"},
+		"none of ours":       {[]string{"tlh"}, "Sign in"},
+	} {
+		p := w.browser(t).asks(request{UILocales: c.asked})
+		if p.wants(http.StatusOK, c.title); t.Failed() {
+			t.Fatalf("%s", name)
+		}
+	}
 }
 
 func TestAnotherAccount(t *testing.T) {
@@ -312,8 +329,5 @@ func TestStepsDecideFromWhatIsStored(t *testing.T) {
 		if err != nil || got != c.want {
 			t.Errorf("%s: got %q (%v), want %q", name, got, err, c.want)
 		}
-	}
-	if _, err := w.steps[0].Needed(identity.NewContext(t.Context(), session, identity.User{ID: "u1"}), oauth2.Interaction{Request: request{ClientID: "gone"}}); err == nil {
-		t.Error("a client that is gone has no default_max_age, and that was not said")
 	}
 }

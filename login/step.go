@@ -2,7 +2,6 @@ package login
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/gatekeeper-oidc/gatekeeper/identity"
@@ -16,16 +15,10 @@ const (
 	selectionRequired = "account_selection_required"
 )
 
-// A Clients finds registered applications; oauth2.Provider is one.
-type Clients interface {
-	Client(ctx context.Context, id string) (oauth2.Client, error)
-}
-
 // PasswordStep asks for a sign-in when nobody is signed in, when it was too long
 // ago, when the application wants it done anew, or when it was somebody else.
 type PasswordStep struct {
-	Clients Clients
-	Now     func() time.Time
+	Now func() time.Time
 }
 
 // Path implements oauth2.Step.
@@ -34,39 +27,27 @@ func (*PasswordStep) Path() string { return pathLogin }
 // Needed implements oauth2.Step; its reason is login_required.
 func (p *PasswordStep) Needed(ctx context.Context, in oauth2.Interaction) (reason string, err error) {
 	s, u, ok := identity.FromContext(ctx)
-	if !ok || !asked(in.Request, u) {
+	switch {
+	case !ok || !asked(in.Request, u):
 		return loginRequired, nil
-	}
-	if proven(in, s) {
+	case proven(in, s):
+		return "", nil
+	case in.Request.HasPrompt("login"), in.Request.HasPrompt("create"), p.stale(in.Request, s):
+		return loginRequired, nil
+	default:
 		return "", nil
 	}
-	if in.Request.HasPrompt("login") || in.Request.HasPrompt("create") {
-		return loginRequired, nil
-	}
-	age, limited, err := p.maxAge(ctx, in.Request)
-	if err != nil {
-		return "", err
-	}
-	if limited && (age == 0 || p.Now().Sub(s.AuthTime) > age) {
-		return loginRequired, nil
-	}
-	return "", nil
 }
 
-// maxAge returns how long ago the sign-in may be: max_age of the request, or else
-// default_max_age of the client (OpenID Connect Core section 3.1.2.1).
-func (p *PasswordStep) maxAge(ctx context.Context, req oauth2.AuthorizeRequest) (age time.Duration, limited bool, err error) {
-	if req.MaxAge != nil {
-		return time.Duration(*req.MaxAge) * time.Second, true, nil
+// stale reports whether s signed in too long ago for the request; its max_age is
+// the client's default_max_age where it named none (OpenID Connect Core section
+// 3.1.2.1). Zero always asks.
+func (p *PasswordStep) stale(req oauth2.AuthorizeRequest, s identity.Session) bool {
+	if req.MaxAge == nil {
+		return false
 	}
-	c, err := p.Clients.Client(ctx, req.ClientID)
-	if err != nil {
-		return 0, false, fmt.Errorf("default_max_age of client %s: %w", req.ClientID, err)
-	}
-	if c.DefaultMaxAge == nil {
-		return 0, false, nil
-	}
-	return time.Duration(*c.DefaultMaxAge) * time.Second, true, nil
+	age := time.Duration(*req.MaxAge) * time.Second
+	return age == 0 || p.Now().Sub(s.AuthTime) > age
 }
 
 // asked reports whether u is whom the application asked for by id_token_hint, if

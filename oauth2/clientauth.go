@@ -106,6 +106,7 @@ func (p *Provider) credential(r *http.Request, form url.Values) (credential, err
 	return used[0], nil
 }
 
+// ruled names the rule that decided f.
 func ruled(rule string, f *fault.Error) *fault.Error {
 	f.Rule = rule
 	return f

@@ -74,9 +74,7 @@ var needs = map[string]string{GrantCode: "code", GrantRefresh: "refresh_token"}
 
 func (w *work) required() error {
 	if name := needs[w.grantType]; name != "" && w.form.Get(name) == "" {
-		f := invalid("invalid_request", "The parameter "+name+" is missing.")
-		f.Rule = "parameters_present"
-		return f
+		return ruled("parameters_present", invalid("invalid_request", "The parameter "+name+" is missing."))
 	}
 	return nil
 }
@@ -92,22 +90,15 @@ var (
 func TokenGrants() []string { return slices.Clone(tokenGrants) }
 
 func mayUseGrant(c *Client, grantType string) error {
-	switch grantType {
-	case "":
-		f := invalid("invalid_request", "The parameter grant_type is missing.")
-		f.Rule = "parameters_present"
-		return f
+	if grantType == "" {
+		return ruled("parameters_present", invalid("invalid_request", "The parameter grant_type is missing."))
 	}
 	if !slices.Contains(tokenGrants, grantType) {
-		f := invalid("unsupported_grant_type", "The grant_type is not supported.").With("received", clip(grantType, 100))
-		f.Rule = "grant_type_known"
-		return f
+		return ruled("grant_type_known", invalid("unsupported_grant_type", "The grant_type is not supported.")).With("received", clip(grantType, 100))
 	}
 	if !slices.Contains(c.Grants, grantType) {
-		f := invalid("unauthorized_client", "The client is not registered for this grant.").
-			With("received", grantType).With("registered", strings.Join(c.Grants, " "))
-		f.Rule = "client_may_use_grant"
-		return f.With("client_id", c.ID)
+		return ruled("client_may_use_grant", invalid("unauthorized_client", "The client is not registered for this grant.")).
+			With("received", grantType).With("registered", strings.Join(c.Grants, " ")).With("client_id", c.ID)
 	}
 	return nil
 }
@@ -216,8 +207,7 @@ func (p *Provider) usable(w *work, s Standing) error {
 func (p *Provider) narrow(_ context.Context, w *work) error {
 	asked, f := parseScope(w.form.Get("scope"))
 	if f != nil {
-		f.Rule = "scope_grammar"
-		return f
+		return ruled("scope_grammar", f)
 	}
 	w.scopes = slices.DeleteFunc(slices.Clone(w.grant.Scopes), func(s string) bool { return !slices.Contains(w.client.Scopes, s) })
 	for _, s := range asked {
@@ -264,24 +254,20 @@ func (p *Provider) rotate(ctx context.Context, w *work) error {
 func (p *Provider) grantToClient(_ context.Context, w *work) error {
 	asked, f := parseScope(w.form.Get("scope"))
 	if f != nil {
-		f.Rule = "scope_grammar"
-		return f
+		return ruled("scope_grammar", f)
 	}
 	if len(asked) == 0 {
 		asked = slices.DeleteFunc(slices.Clone(w.client.Scopes), personal)
 	}
 	for _, s := range asked {
 		if personal(s) || !slices.Contains(w.client.Scopes, s) {
-			f := invalid("invalid_scope", "The scope is not registered for the client, or speaks of a person.").
+			return ruled("scope_registered", invalid("invalid_scope", "The scope is not registered for the client, or speaks of a person.")).
 				With("received", clip(s, 100)).With("registered", strings.Join(w.client.Scopes, " "))
-			f.Rule = "scope_registered"
-			return f
 		}
 	}
 	aud, f := p.audience(w.client, append(slices.Clone(w.form["resource"]), w.form["audience"]...))
 	if f != nil {
-		f.Rule = "resource_allowed"
-		return f
+		return ruled("resource_allowed", f)
 	}
 	w.scopes = append([]string{}, asked...)
 	w.grant = Grant{ClientID: w.client.ID, Scopes: w.scopes, Audience: aud}

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # with-services.sh CMD... runs CMD with a private PostgreSQL, a private Redis and a
 # Chromium at hand, and stops what it started. What is missing is installed
-# through the system's package manager. CMD finds them in
+# through the system's package manager, a C compiler for -race included; the
+# services that come with those packages are not started. CMD finds them in
 #   GATEKEEPER_TEST_POSTGRES  postgres://… with the right to create databases
 #   GATEKEEPER_TEST_REDIS     redis://…
 #   GATEKEEPER_TEST_CHROMIUM  path of the browser
@@ -11,12 +12,30 @@ set -euo pipefail
 say() { printf 'services: %s\n' "$*" >&2; }
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
 
+policy=/usr/sbin/policy-rc.d policy_made=''
+hold_daemons() { # Debian starts what it installs; the tests start their own
+  [ -e "$policy" ] && return
+  policy_made=yes
+  printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
+  as_root chmod 755 "$policy"
+}
+free_daemons() {
+  [ -z "$policy_made" ] || as_root rm -f "$policy"
+  policy_made=''
+}
+
 install_packages() { # Debian names, Fedora names, Homebrew names, Alpine names, Arch names
   say "installing: $1"
+  if [ "$(id -u)" != 0 ] && ! command -v sudo >/dev/null && ! command -v brew >/dev/null; then
+    say "only root may install packages here, and there is no sudo; please install: $1"
+    exit 1
+  fi
   if command -v apt-get >/dev/null; then
     as_root apt-get update -qq >/dev/null
+    hold_daemons
     # shellcheck disable=SC2086
     as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $1 >/dev/null
+    free_daemons
   elif command -v dnf >/dev/null; then
     # shellcheck disable=SC2086
     as_root dnf install -y -q $2 >/dev/null
@@ -61,9 +80,11 @@ chmod 711 "$work"
 pg_started='' redis_pid=''
 cleanup() {
   status=$?
+  set +e # one thing that does not stop must not keep the others
   trap - EXIT INT TERM
   [ -n "$pg_started" ] && pg "$pgbin/pg_ctl" -D "$work/pg/data" -m immediate stop >/dev/null 2>&1
   [ -n "$redis_pid" ] && kill "$redis_pid" 2>/dev/null && wait "$redis_pid" 2>/dev/null
+  free_daemons
   rm -rf "$work"
   exit $status
 }
@@ -72,18 +93,28 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 
 pg() { # PostgreSQL refuses to run as root
-  if [ "$(id -u)" = 0 ]; then
+  if [ "$(id -u)" != 0 ]; then
+    "$@"
+  elif command -v runuser >/dev/null; then
     (cd "$work/pg" && runuser -u postgres -- "$@")
   else
-    "$@"
+    (cd "$work/pg" && su-exec postgres "$@")
   fi
 }
+
+case " $* " in
+*" -race "*)
+  cc=$(go env CC)
+  command -v "${cc%% *}" >/dev/null || install_packages "gcc libc6-dev" "gcc glibc-devel" gcc "gcc musl-dev" gcc
+  ;;
+esac
 
 if [ -z "${GATEKEEPER_TEST_POSTGRES:-}" ]; then
   pgbin=$(find_pg)
   if [ -z "$pgbin" ]; then
-    install_packages postgresql postgresql-server postgresql "postgresql su-exec" postgresql
+    install_packages postgresql "postgresql-server postgresql-contrib" postgresql "postgresql postgresql-contrib su-exec" postgresql
     pgbin=$(find_pg)
+    [ -n "$pgbin" ] || { say "PostgreSQL was installed, but its initdb is nowhere to be found"; exit 1; }
   fi
   mkdir "$work/pg"
   [ "$(id -u)" = 0 ] && chown postgres "$work/pg"
@@ -109,8 +140,9 @@ fi
 if [ -z "${GATEKEEPER_TEST_CHROMIUM:-}" ]; then
   browser=$(find_chromium)
   if [ -z "$browser" ]; then
-    install_packages chromium chromium "--cask chromium" chromium chromium
+    install_packages chromium chromium "--cask chromium" chromium chromium || say "there is no package chromium"
     browser=$(find_chromium)
+    [ -n "$browser" ] || { say "please install Chromium or Chrome, or set GATEKEEPER_TEST_CHROMIUM to one"; exit 1; }
   fi
   export GATEKEEPER_TEST_CHROMIUM="$browser"
 fi

@@ -13,11 +13,14 @@ import (
 // not shown.
 type started struct {
 	Version     string
-	Development bool // no configuration: this computer only
+	Development bool
+	Untouched   bool // nobody configured anything
+	Open        bool // other computers can reach it
 	Issuer      string
 	Listen      string // shown only if the issuer does not say it
 	Metrics     string // URL on the management listener
-	Data        string // where the embedded database lives, or which database is used
+	Data        string // where the embedded database lives; "" with another
+	Database    string // "sqlite" or "postgres"
 	DataNew     bool   // made by this very start
 	TrustCA     string // path of the development CA
 	SetupURL    string // makes the first administrator; only while there is none
@@ -46,19 +49,13 @@ func (s started) text() string {
 		}
 	}
 	b.WriteString("Gatekeeper " + s.Version)
-	if s.Development {
-		b.WriteString("  development mode: no configuration, listening on this computer only")
-	}
-	b.WriteString("\n\n")
+	b.WriteString(s.mode() + "\n\n")
 	line("Issuer", s.Issuer)
 	line("Discovery", s.discovery())
+	line("Account", strings.TrimSuffix(s.Issuer, "/")+"/account")
 	line("Listening", s.Listen)
 	line("Metrics", s.Metrics)
-	data := s.Data
-	if s.DataNew {
-		data += "  (created just now)"
-	}
-	line("Data", data)
+	line("Data", s.where())
 	if s.TrustCA != "" {
 		line("Trust", s.TrustCA+"  (development certificates; only browsers that trust it accept them)")
 	}
@@ -73,6 +70,32 @@ func (s started) text() string {
 	return b.String()
 }
 
+// mode says what a development server must not be taken for.
+func (s started) mode() string {
+	switch {
+	case !s.Development:
+		return ""
+	case s.Open:
+		return "  development mode, and other computers can reach it"
+	case s.Untouched:
+		return "  development mode: no configuration, listening on this computer only"
+	default:
+		return "  development mode, listening on this computer only"
+	}
+}
+
+// where says in which database everything is kept, and whether it is a new one.
+func (s started) where() string {
+	if s.Data == "" {
+		return s.Database
+	}
+	what := s.Database
+	if s.DataNew {
+		what += ", created just now"
+	}
+	return s.Data + "  (" + what + ")"
+}
+
 // attrs is the same for programs. The set-up link is among them on purpose: in a
 // container the log is the only place its owner can read it.
 func (s started) attrs() []slog.Attr {
@@ -81,7 +104,7 @@ func (s started) attrs() []slog.Attr {
 		slog.String("issuer", s.Issuer), slog.String("discovery", s.discovery()),
 	}
 	for _, a := range []slog.Attr{
-		slog.String("listen", s.Listen), slog.String("metrics", s.Metrics), slog.String("data", s.Data),
+		slog.String("listen", s.Listen), slog.String("metrics", s.Metrics), slog.String("database", s.Database), slog.String("data", s.Data),
 		slog.String("trust_ca", s.TrustCA), slog.String("setup_url", s.SetupURL),
 	} {
 		if a.Value.String() != "" {

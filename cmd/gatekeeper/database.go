@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gatekeeper-oidc/gatekeeper/internal/config"
+	"github.com/gatekeeper-oidc/gatekeeper/internal/fault"
 	"github.com/gatekeeper-oidc/gatekeeper/storage"
 )
 
@@ -40,7 +41,7 @@ func (a *app) migrateUp() *cobra.Command {
 				return err
 			}
 			if err := storage.Migrate(cmd.Context(), cfg.DatabaseURL.Reveal()); err != nil {
-				return err
+				return databaseRefused(cfg, err)
 			}
 		}
 		return a.showSchema(cmd.Context(), cfg)
@@ -70,7 +71,7 @@ func makeDatabaseDir(cfg *config.Config) error {
 		return nil
 	}
 	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
-		return fmt.Errorf("make the folder of the database: %w", err)
+		return databaseRefused(cfg, err)
 	}
 	return nil
 }
@@ -83,6 +84,15 @@ func noDatabase(cfg *config.Config) bool {
 	return file != "" && errors.Is(err, fs.ErrNotExist)
 }
 
+// databaseRefused names the key that led to a database that did not open, and the
+// line it is from. A schema of another version is nobody's mistake there.
+func databaseRefused(cfg *config.Config, err error) error {
+	if err == nil || fault.Is(err, fault.Conflict) {
+		return err
+	}
+	return &exitError{status(err), cfg.Blame(cfg.DatabaseKey(), "leads to no database: %s", reasonOf(err))}
+}
+
 func (a *app) showSchema(ctx context.Context, cfg *config.Config) error {
 	if noDatabase(cfg) {
 		a.say("There is no database at %s yet; the first `gatekeeper serve` makes it.", cfg.DatabaseFile())
@@ -90,7 +100,7 @@ func (a *app) showSchema(ctx context.Context, cfg *config.Config) error {
 	}
 	s, err := storage.MigrationStatus(ctx, cfg.DatabaseURL.Reveal())
 	if err != nil {
-		return err
+		return databaseRefused(cfg, err)
 	}
 	if s.Pending == nil {
 		s.Pending = []string{}
@@ -131,7 +141,7 @@ func (a *app) backupCommand() *cobra.Command {
 			}
 			db, err := storage.Open(cmd.Context(), storage.Config{URL: cfg.DatabaseURL.Reveal()})
 			if err != nil {
-				return err
+				return databaseRefused(cfg, err)
 			}
 			defer func() { err = errors.Join(err, db.Close()) }()
 			if err := db.Backup(cmd.Context(), a.path(args[0])); err != nil {

@@ -119,10 +119,14 @@ func one(check, verdict, detail, fix string) []finding {
 	return []finding{{check, verdict, detail, fix}}
 }
 
-// reasonOf is the innermost cause, which is what an operator can act upon.
+// reasonOf is the innermost cause, of several the first: what an operator can act
+// upon.
 func reasonOf(err error) string {
 	for {
 		next := errors.Unwrap(err)
+		if many, ok := err.(interface{ Unwrap() []error }); ok && len(many.Unwrap()) > 0 {
+			next = many.Unwrap()[0]
+		}
 		if next == nil {
 			return err.Error()
 		}

@@ -32,7 +32,7 @@ func (p *patient) database(ctx context.Context) []finding {
 	}
 	s, err := storage.MigrationStatus(ctx, p.cfg.DatabaseURL.Reveal())
 	if err != nil {
-		return one(check, fail, "does not answer: "+explainError(err), "check database_url, and that the database is up and lets this computer in")
+		return one(check, fail, "does not answer: "+reasonOf(err), "check database_url, and that the database is up and lets this computer in")
 	}
 	switch {
 	case s.Current > s.Latest:
@@ -41,7 +41,7 @@ func (p *patient) database(ctx context.Context) []finding {
 		return one(check, fail, fmt.Sprintf("its schema is %d and this program needs %d", s.Current, s.Latest), "gatekeeper migrate up")
 	}
 	if p.db, err = storage.Open(ctx, storage.Config{URL: p.cfg.DatabaseURL.Reveal()}); err != nil {
-		return one(check, fail, "does not open: "+explainError(err), "check database_url")
+		return one(check, fail, "does not open: "+reasonOf(err), "check database_url")
 	}
 	return one(check, pass, fmt.Sprintf("answers; schema %d is up to date", s.Current), "")
 }

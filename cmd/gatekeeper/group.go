@@ -6,6 +6,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/gatekeeper-oidc/gatekeeper/internal/config"
 )
 
 // group returns a command that only holds others. Without one of them it prints
@@ -41,7 +43,7 @@ func flagError(cmd *cobra.Command, err error) error {
 func nearestFlag(cmd *cobra.Command, name string) string {
 	best, least := "", len(name)/2+1
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
-		d := distance(name, f.Name)
+		d := config.Distance(name, f.Name)
 		if strings.HasPrefix(f.Name, name) || strings.HasSuffix(f.Name, "-"+name) {
 			d = 1
 		}
@@ -50,26 +52,6 @@ func nearestFlag(cmd *cobra.Command, name string) string {
 		}
 	})
 	return best
-}
-
-// distance is the Levenshtein distance between two short ASCII words.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			diagonal, row[j+1] = row[j+1], min(row[j+1]+1, row[j]+1, diagonal+cost)
-		}
-	}
-	return row[len(b)]
 }
 
 // exactly is an argument rule that names what is missing.

@@ -64,7 +64,7 @@ func listenOn(ctx context.Context, flag, host, port string) (net.Listener, error
 	case err == nil:
 		return l, nil
 	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, &exitError{exitFailed, &portTakenError{port: port, flag: flag, err: err}}
+		return nil, &exitError{exitFailed, &portTakenError{host: host, port: port, flag: flag, err: err}}
 	case errors.Is(err, syscall.EACCES):
 		return nil, &exitError{exitFailed, fmt.Errorf("port %s needs privileges: choose one above 1023 with --%s: %w", port, flag, err)}
 	default:
@@ -72,10 +72,11 @@ func listenOn(ctx context.Context, flag, host, port string) (net.Listener, error
 	}
 }
 
-// A portTakenError says which port another program holds, and the way out.
+// A portTakenError says which port another program holds, and the way out: the
+// next port on the same host, so that following the advice opens no other door.
 type portTakenError struct {
-	port, flag string
-	err        error
+	host, port, flag string
+	err              error
 }
 
 func (e *portTakenError) Error() string {
@@ -83,7 +84,11 @@ func (e *portTakenError) Error() string {
 	if n, err := strconv.ParseUint(e.port, 10, 16); err == nil && n < 65535 {
 		next = strconv.FormatUint(n+1, 10)
 	}
-	return fmt.Sprintf("port %s is in use: choose another with --%s :%s", e.port, e.flag, next)
+	host := e.host
+	if ip, err := netip.ParseAddr(host); err == nil && ip.IsLoopback() && e.flag == "listen" {
+		host = "localhost"
+	}
+	return fmt.Sprintf("port %s is in use: choose another with --%s %s", e.port, e.flag, net.JoinHostPort(host, next))
 }
 
 func (e *portTakenError) Unwrap() error { return e.err }

@@ -44,7 +44,7 @@ func TestATakenPortIsSaidInOneSentence(t *testing.T) {
 		port := portOf(held[0])
 		got, err := listen(t.Context(), "listen", "localhost:"+port)
 		closeAll(t, got)
-		if err == nil || !strings.HasPrefix(err.Error(), "port "+port+" is in use: choose another with --listen :") || !errors.Is(err, syscall.EADDRINUSE) {
+		if err == nil || !strings.HasPrefix(err.Error(), "port "+port+" is in use: choose another with --listen localhost:") || !errors.Is(err, syscall.EADDRINUSE) {
 			t.Errorf("%s held: %v", taken, err)
 		}
 		if s := status(err); s != exitFailed {

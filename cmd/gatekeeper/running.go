@@ -29,18 +29,17 @@ func serve(ctx context.Context, cfg *config.Config, w world) (err error) {
 	if err != nil {
 		return err
 	}
+	defer closeSockets(doors) // serveUntil has, if it came to that
 	p, err := wire(ctx, cfg, w)
 	if err != nil {
-		closeSockets(doors)
 		return err
 	}
 	defer func() { err = errors.Join(err, p.Close()) }()
 	tracer, flush, err := newTracing(ctx, cfg.OtelEndpoint, thisBuild().Version)
 	if err != nil {
-		closeSockets(doors)
 		return badConfig(err)
 	}
-	s := &service{Doors: doors, Health: p.health(), Drain: cfg.DrainTimeout, Log: p.log}
+	s := &service{Doors: doors, Health: p.health(), Settle: cfg.DrainDelay, Drain: cfg.DrainTimeout, Log: p.log}
 	if s.Doors[0].Handler, err = p.public(tracer, s.Health); err != nil {
 		return err
 	}
@@ -108,15 +107,19 @@ func (p *program) secure(s *service, told *started) error {
 		if err != nil {
 			return badConfig(fmt.Errorf("issuer: %w", err))
 		}
-		pair, err := devCertificate(filepath.Join(p.cfg.DataDir, "tls"), issuer.Hostname(), p.now())
+		pair, err := devCertificate(devTLSDir(p.cfg), issuer.Hostname(), p.now())
 		if err != nil {
 			return fmt.Errorf("make a development certificate: %w", err)
 		}
 		certFile, keyFile, told.TrustCA = pair.Cert, pair.Key, pair.CA
 	}
 	c, err := loadCertificate(certFile, keyFile, p.log)
-	if err != nil {
+	switch {
+	case err == nil:
+	case p.cfg.TLS == "dev":
 		return err
+	default:
+		return badConfig(p.cfg.Blame("tls_cert", "makes no certificate with tls_key %s: %s", keyFile, reasonOf(err)))
 	}
 	s.Doors[0].TLS = c.config()
 	s.Workers = append(s.Workers, worker{"certificate", c.follow})
@@ -178,11 +181,14 @@ func (p *program) setupURL(ctx context.Context) (string, error) {
 
 func (p *program) started(begun time.Time) started {
 	s := started{
-		Version: thisBuild().Version, Development: p.cfg.Dev, Issuer: p.cfg.Issuer, SetupFor: setupTTL, DataNew: p.created,
-		Data: p.cfg.DataDir + "  (sqlite)", Took: p.now().Sub(begun),
+		Version: thisBuild().Version, Development: p.cfg.Dev, Untouched: p.cfg.Untouched(), Open: !p.cfg.Local(), Issuer: p.cfg.Issuer, SetupFor: setupTTL, DataNew: p.created,
+		Data: p.cfg.DatabaseFile(), Database: "sqlite", Took: p.now().Sub(begun),
+	}
+	if s.Data == filepath.Join(p.cfg.DataDir, "gatekeeper.db") {
+		s.Data = p.cfg.DataDir // the secret is there as well
 	}
 	if p.cfg.Postgres() {
-		s.Data = "postgres"
+		s.Database = "postgres"
 	}
 	if !p.cfg.ManagementOff() {
 		s.Metrics = "http://" + p.cfg.ManagementListen + "/metrics"

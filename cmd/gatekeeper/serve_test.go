@@ -208,16 +208,17 @@ func TestServeOverTLS(t *testing.T) { //nolint:paralleltest // goleak counts eve
 func TestBanner(t *testing.T) {
 	t.Parallel()
 	s := started{
-		Version: "0.1.0", Development: true, Issuer: "http://localhost:8080", Metrics: "http://127.0.0.1:9090/metrics",
-		Data: "~/.local/share/gatekeeper", DataNew: true, SetupURL: "http://localhost:8080/setup/3QFZ7K2M", SetupFor: 30 * time.Minute,
+		Version: "0.1.0", Development: true, Untouched: true, Issuer: "http://localhost:8080", Metrics: "http://127.0.0.1:9090/metrics",
+		Data: "~/.local/share/gatekeeper", Database: "sqlite", DataNew: true, SetupURL: "http://localhost:8080/setup/3QFZ7K2M", SetupFor: 30 * time.Minute,
 		Took: 210 * time.Millisecond,
 	}
 	want := `Gatekeeper 0.1.0  development mode: no configuration, listening on this computer only
 
   Issuer      http://localhost:8080
   Discovery   http://localhost:8080/.well-known/openid-configuration
+  Account     http://localhost:8080/account
   Metrics     http://127.0.0.1:9090/metrics
-  Data        ~/.local/share/gatekeeper  (created just now)
+  Data        ~/.local/share/gatekeeper  (sqlite, created just now)
 
   Create the first administrator. The link works once, for 30 minutes:
     http://localhost:8080/setup/3QFZ7K2M
@@ -238,6 +239,22 @@ Ready in 0.21 s. Stop with Ctrl-C.
 	if tty.Len() != 0 || strings.Count(log.String(), "\n") != 1 || !strings.Contains(log.String(), `"event":"started"`) ||
 		!strings.Contains(log.String(), `"setup_url":"http://localhost:8080/setup/3QFZ7K2M"`) || strings.Contains(log.String(), "trust_ca") {
 		t.Errorf("elsewhere: %s", log.String())
+	}
+}
+
+// TestMode: what the first line says of a server is true of it.
+func TestMode(t *testing.T) {
+	t.Parallel()
+	for want, s := range map[string]started{
+		"":                      {},
+		"no configuration":      {Development: true, Untouched: true},
+		"listening on this":     {Development: true},
+		"other computers can":   {Development: true, Open: true},
+		"development mode, and": {Development: true, Open: true, Untouched: true},
+	} {
+		if got := s.mode(); !strings.Contains(got, want) || want == "" && got != "" {
+			t.Errorf("%+v: %q, want %q", s, got, want)
+		}
 	}
 }
 

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -16,6 +15,25 @@ import (
 )
 
 const maxAnswer = 1 << 20
+
+// tryPage is what the browser shows at the end: a heading and a sentence.
+const tryPage = `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>%[1]s · gatekeeper try</title>
+<style>
+body { min-height: 100vh; margin: 0; display: grid; place-content: center; padding: 1rem; text-align: center;
+  font: 1rem/1.5 system-ui, sans-serif; background: light-dark(#efebe2, #0f1413); color: light-dark(#1c2522, #ece8de) }
+h1 { margin: 0 0 .5rem; font: 400 1.875rem/1.2 ui-serif, Georgia, serif }
+p { margin: 0 }
+</style>
+</head>
+<body><main><h1>%[1]s</h1><p>%[2]s</p></main></body>
+</html>
+`
 
 // A tryRequest is an authorization request that waits for its answer.
 type tryRequest struct {
@@ -39,19 +57,20 @@ func newTryRequest(issuer string) *tryRequest {
 // not the answer, whoever sent it, and the wait goes on.
 func (q *tryRequest) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	v := r.URL.Query()
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
 	w.Header().Set("Referrer-Policy", "no-referrer")
 	if r.URL.Path != "/callback" || subtle.ConstantTimeCompare([]byte(v.Get("state")), []byte(q.state)) != 1 {
 		w.WriteHeader(http.StatusNotFound)
-		_, _ = io.WriteString(w, "This is not the answer gatekeeper try waits for.\n") // a browser that left
+		_, _ = fmt.Fprintf(w, tryPage, "Nothing here", "This is not the answer gatekeeper try waits for.") // a browser that left
 		return
 	}
 	answer := q.read(v)
-	said := "Signed in. You can close this window and go back to the terminal.\n"
+	title, said := "Signed in", "You can close this window and go back to the terminal."
 	if answer.err != nil {
-		said = "Not signed in. The terminal says why.\n"
+		title, said = "Not signed in", "The terminal says why."
 	}
-	_, _ = io.WriteString(w, said) // a browser that left
+	_, _ = fmt.Fprintf(w, tryPage, title, said) // a browser that left
 	select {
 	case q.answers <- answer:
 	default: // the first answer counts

@@ -69,7 +69,7 @@ func wire(ctx context.Context, cfg *config.Config, w world) (_ *program, err err
 		URL: cfg.DatabaseURL.Reveal(), Migrate: !cfg.Postgres(), MaxConns: cfg.DBMaxConns, Log: log, Tracing: cfg.OtelEndpoint != "",
 	})
 	if err != nil {
-		return nil, fmt.Errorf("open the database: %w", err)
+		return nil, databaseRefused(cfg, err)
 	}
 	defer func() {
 		if err != nil {

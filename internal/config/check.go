@@ -19,8 +19,8 @@ func (c *Config) Check() error {
 		issuerIsAnAddress, issuerHasOneSpelling, issuerIsHTTPS, listenIsAnAddress, managementIsAnAddress, nobodyOutsideByAccident,
 		devOnlyHere, tlsFilesGoTogether, tlsMatchesItsFiles, proxiesAreSome, hostsAreNames,
 		databaseIsKnown, redisIsKnown, postgresNeedsSecret, secretIsStrong, nodesShareADatabase,
-		tokensAreShort, refreshIdleWithinLife, sessionIdleWithinLife, passwordsAreLong, rs256IsThere,
-		keysLiveLongEnough, numbersAreSane, scopesAreWords, tracesGoToAnAddress,
+		durationsAreMeant, refreshIdleWithinLife, sessionIdleWithinLife, passwordsAreLong, rs256IsThere,
+		numbersAreSane, scopesAreWords, tracesGoToAnAddress,
 	} {
 		problems = append(problems, rule(c))
 	}
@@ -57,9 +57,9 @@ func issuerHasOneSpelling(c *Config) error {
 		return nil
 	case strings.HasSuffix(c.Issuer, "/"):
 		return c.wrong("issuer", "is %q; it must not end in a slash", c.Issuer)
-	case strings.Contains(u.Path, "//") || u.EscapedPath() != u.Path || hasDots(u.Path):
-		return c.wrong("issuer", "is %q; its path must be plain", c.Issuer)
-	case c.Issuer != u.Scheme+"://"+strings.ToLower(u.Host)+u.Path:
+	case u.Path != "":
+		return c.wrong("issuer", "is %q; it must have no path, for this server's pages are at the root of its host: give it a host name of its own", c.Issuer)
+	case c.Issuer != u.Scheme+"://"+strings.ToLower(u.Host):
 		return c.wrong("issuer", "is %q; scheme and host must be in lower case", c.Issuer)
 	case u.Port() == standardPort(u.Scheme) || strings.HasSuffix(u.Host, ":"):
 		return c.wrong("issuer", "is %q; leave the standard port out", c.Issuer)
@@ -72,10 +72,6 @@ func standardPort(scheme string) string {
 		return "443"
 	}
 	return "80"
-}
-
-func hasDots(path string) bool {
-	return slices.ContainsFunc(strings.Split(path, "/"), func(part string) bool { return part == "." || part == ".." })
 }
 
 func issuerIsHTTPS(c *Config) error {
@@ -110,8 +106,8 @@ func isAddress(value string) bool {
 // nobodyOutsideByAccident: a server that other computers reach must know by
 // which address they do, and over what TLS.
 func nobodyOutsideByAccident(c *Config) error {
-	meant := c.Dev && c.origin["dev"] != "from issuer"
-	if meant || c.loopback() || !isAddress(c.Listen) {
+	meant := c.Dev && !strings.HasPrefix(c.origin["dev"], "from ")
+	if meant || c.Local() || !isAddress(c.Listen) {
 		return nil
 	}
 	if c.Issuer == "" {
@@ -195,7 +191,10 @@ func redisIsKnown(c *Config) error {
 
 func postgresNeedsSecret(c *Config) error {
 	if c.Postgres() && c.Secret == "" {
-		return c.wrong("secret", "is missing; with Postgres every node needs the same one: put 32 random bytes in a file (openssl rand -base64 32) and set secret_file")
+		return &Error{
+			Key: "secret", Source: c.origin["database_url"], // nobody wrote secret; this is the line that asks for it
+			Detail: "is missing; with Postgres every node needs the same one: put 32 random bytes in a file (openssl rand -base64 32) and set secret_file",
+		}
 	}
 	return nil
 }
@@ -227,11 +226,11 @@ type span struct {
 	least, most time.Duration
 }
 
-// tokensAreShort also keeps every other duration within what can be meant.
-func tokensAreShort(c *Config) error {
+// spans are the bounds of every duration. The least of key_lifetime leaves room for
+// the day a key is published before its first use.
+func (c *Config) spans() []span {
 	const day = 24 * time.Hour
-	var problems []error
-	for _, s := range []span{
+	return []span{
 		{"access_token_ttl", c.AccessTokenTTL, 10 * time.Second, day},
 		{"id_token_ttl", c.IDTokenTTL, 10 * time.Second, day},
 		{"code_ttl", c.CodeTTL, time.Second, 10 * time.Minute},
@@ -240,8 +239,16 @@ func tokensAreShort(c *Config) error {
 		{"refresh_grace", c.RefreshGrace, 0, 5 * time.Minute},
 		{"session_idle", c.SessionIdle, time.Minute, 90 * day},
 		{"session_absolute", c.SessionAbsolute, time.Minute, 400 * day},
+		{"key_lifetime", c.KeyLifetime, 2 * day, 730 * day},
 		{"drain_timeout", c.DrainTimeout, 0, 10 * time.Minute},
-	} {
+		{"drain_delay", c.DrainDelay, 0, 10 * time.Minute},
+	}
+}
+
+// durationsAreMeant: a token's life, for one, is short (RFC 9700 section 2.2).
+func durationsAreMeant(c *Config) error {
+	var problems []error
+	for _, s := range c.spans() {
 		if s.value < s.least || s.value > s.most {
 			problems = append(problems, c.wrong(s.key, "is %s; it must be %s to %s", brief(s.value), brief(s.least), brief(s.most)))
 		}
@@ -291,14 +298,6 @@ func rs256IsThere(c *Config) error {
 	}
 	if len(slices.Compact(slices.Sorted(slices.Values(c.Algs)))) < len(c.Algs) {
 		return c.wrong("algs", "names one twice")
-	}
-	return nil
-}
-
-// keysLiveLongEnough: a key is published a day before its first use.
-func keysLiveLongEnough(c *Config) error {
-	if least, most := 48*time.Hour, 2*365*24*time.Hour; c.KeyLifetime < least || c.KeyLifetime > most {
-		return c.wrong("key_lifetime", "is %s; it must be %s to %s", brief(c.KeyLifetime), brief(least), brief(most))
 	}
 	return nil
 }

@@ -19,7 +19,7 @@ type Config struct {
 	ManagementListen string         `key:"management_listen" default:"127.0.0.1:9090" doc:"Address and port of metrics, health in detail and the admin API, or off."`
 	DataDir          string         `key:"data_dir" doc:"Folder of the embedded database and its secret. Left out, gatekeeper in the user's data folder."`
 	DatabaseURL      Secret         `key:"database_url" secret:"url" doc:"sqlite:PATH or postgres://user:password@host/name. Left out, sqlite in data_dir."`
-	RedisURL         Secret         `key:"redis_url" secret:"url" doc:"redis://host:6379/0 for counters and the bell between nodes. Left out, they are in memory."`
+	RedisURL         Secret         `key:"redis_url" secret:"url" doc:"redis://host:6379/0 to share rate counters between nodes. Left out, each node counts in memory."`
 	Secret           Secret         `key:"secret" secret:"all" doc:"Root secrets that seal keys and codes, at least 32 bytes each in base64url or as they are, separated by commas; the first is active, the others only open. Left out, the embedded database makes its own; Postgres needs one."`
 	TLS              string         `key:"tls" enum:"|dev|off" doc:"dev makes a certificate for this computer; off serves plain HTTP behind a proxy; left out, tls_cert decides."`
 	TLSCert          string         `key:"tls_cert" doc:"PEM file of the certificate chain to serve HTTPS with; read again when it changes."`
@@ -31,7 +31,7 @@ type Config struct {
 	AccessTokenTTL   time.Duration  `key:"access_token_ttl" default:"15m" doc:"Life of an access token."`
 	IDTokenTTL       time.Duration  `key:"id_token_ttl" default:"15m" doc:"Life of an ID token."`
 	CodeTTL          time.Duration  `key:"code_ttl" default:"60s" doc:"Life of an authorization code."`
-	RefreshTokenTTL  time.Duration  `key:"refresh_token_ttl" default:"168h" doc:"Life of a sign-in's refresh tokens, however often they are used."`
+	RefreshTokenTTL  time.Duration  `key:"refresh_token_ttl" default:"168h" doc:"Life of the refresh tokens of one grant, from its code on, however often they are used."`
 	RefreshIdle      time.Duration  `key:"refresh_idle" default:"72h" doc:"A refresh token unused for so long is dead."`
 	RefreshGrace     time.Duration  `key:"refresh_grace" default:"30s" doc:"A refresh repeated within this time gets the same answer again; 0s takes every repetition for theft."`
 	SessionIdle      time.Duration  `key:"session_idle" default:"1h" doc:"A browser session unused for so long is over."`
@@ -48,8 +48,9 @@ type Config struct {
 	FetchCA          string         `key:"fetch_ca" doc:"PEM file of certificate authorities to believe at such addresses, besides the system's."`
 	OtelEndpoint     string         `key:"otel_endpoint" doc:"OTLP over HTTP address for traces, such as http://localhost:4318. Left out, no traces."`
 	DrainTimeout     time.Duration  `key:"drain_timeout" default:"10s" doc:"How long a stopping server finishes what it began."`
-	DBMaxConns       int            `key:"db_max_conns" default:"0" doc:"Most connections to Postgres; 0 lets the server choose."`
-	Dev              bool           `key:"dev" default:"false" doc:"Development mode: mail is printed, gatekeeper try works. Implied by an http://localhost issuer."`
+	DrainDelay       time.Duration  `key:"drain_delay" default:"0s" doc:"How long a stopping server says that it is not ready and still answers, for a balancer to look elsewhere."`
+	DBMaxConns       int            `key:"db_max_conns" default:"0" doc:"Most connections to Postgres, or readers of the embedded database; 0 lets the server choose."`
+	Dev              bool           `key:"dev" default:"false" doc:"Development mode: pages say which rule refused a request, any name of this computer is answered, and gatekeeper try needs no client. Implied by an http://localhost issuer and by tls: dev."`
 
 	origin map[string]string // where each key's value is from
 }
@@ -92,6 +93,25 @@ func (c *Config) DatabaseFile() string {
 	return strings.TrimPrefix(path, "file:")
 }
 
+// Untouched reports whether nobody configured anything.
+func (c *Config) Untouched() bool {
+	for _, from := range c.origin {
+		if from != sourceDefault && !strings.HasPrefix(from, "from ") {
+			return false
+		}
+	}
+	return true
+}
+
+// DatabaseKey is the key that says where the database is: data_dir, unless
+// somebody set database_url.
+func (c *Config) DatabaseKey() string {
+	if c.origin["database_url"] == sourceDefault {
+		return "data_dir"
+	}
+	return "database_url"
+}
+
 // ManagementOff reports whether there is no management listener.
 func (c *Config) ManagementOff() bool { return c.ManagementListen == "off" }
 
@@ -120,17 +140,31 @@ func (c *Config) derive(dir string) {
 	if c.DatabaseURL == "" {
 		c.DatabaseURL = Secret("sqlite:" + filepath.Join(c.DataDir, "gatekeeper.db"))
 	}
-	if _, port, err := net.SplitHostPort(c.Listen); err == nil && c.Issuer == "" && port != "0" && c.loopback() {
+	if _, port, err := net.SplitHostPort(c.Listen); err == nil && c.Issuer == "" && port != "0" && c.Local() {
 		c.Issuer = c.LocalIssuer(port)
 		c.origin["issuer"] = "from listen"
 	}
-	if u, err := url.Parse(c.Issuer); err == nil && u.Scheme == "http" && isLocal(u.Hostname()) && c.origin["dev"] == sourceDefault {
+	if c.origin["dev"] == sourceDefault {
+		c.deriveDev()
+	}
+}
+
+// deriveDev switches development mode on where only this computer is served.
+func (c *Config) deriveDev() {
+	u, err := url.Parse(c.Issuer)
+	if err != nil {
+		return
+	}
+	switch {
+	case c.TLS == "dev" && c.Local() && (c.Issuer == "" || isLocal(u.Hostname())):
+		c.Dev, c.origin["dev"] = true, "from tls"
+	case u.Scheme == "http" && isLocal(u.Hostname()):
 		c.Dev, c.origin["dev"] = true, "from issuer"
 	}
 }
 
-// loopback reports whether only this computer can reach Listen.
-func (c *Config) loopback() bool {
+// Local reports whether only this computer can reach Listen.
+func (c *Config) Local() bool {
 	host, _, err := net.SplitHostPort(c.Listen)
 	return err == nil && isLocal(host)
 }

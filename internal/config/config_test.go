@@ -74,6 +74,32 @@ func TestEveryDefaultIsUsable(t *testing.T) {
 	}
 }
 
+// TestDevelopmentMode is implied where only this computer is served, and by nothing
+// that reaches further.
+func TestDevelopmentMode(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		yaml, from string
+		dev        bool
+		untouched  bool
+	}{
+		"nothing":                   {"", "from issuer", true, true},
+		"a port":                    {"listen: localhost:9000", "from issuer", true, false},
+		"a development certificate": {"tls: dev", "from tls", true, false},
+		"one for the whole network": {"tls: dev\nlisten: ':8443'\nissuer: https://localhost:8443", "default", false, false},
+		"switched off":              {"dev: false", "gatekeeper.yaml:1:6", false, false},
+		"out in the world":          {"issuer: https://id.example.org", "default", false, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got := mustLoad(t, world(yamlOf(c.yaml)))
+			if got.Dev != c.dev || got.Origin("dev") != c.from || got.Untouched() != c.untouched {
+				t.Errorf("dev %t %s, untouched %t; want %+v", got.Dev, got.Origin("dev"), got.Untouched(), c)
+			}
+		})
+	}
+}
+
 func TestStrengthOfSources(t *testing.T) {
 	t.Parallel()
 	files := map[string]string{
@@ -143,7 +169,8 @@ func TestRefusals(t *testing.T) {
 		"issuerIsAnAddress fragment":   {world(yamlOf("issuer: 'https://id.example.org#'")), "without user, query or fragment"},
 		"issuerIsAnAddress user":       {world(yamlOf("issuer: https://a:b@id.example.org")), "without user, query or fragment"},
 		"issuerHasOneSpelling slash":   {world(yamlOf("issuer: https://id.example.org/")), "must not end in a slash"},
-		"issuerHasOneSpelling dots":    {world(yamlOf("issuer: https://id.example.org/a/../b")), "path must be plain"},
+		"issuerHasOneSpelling path":    {world(yamlOf("issuer: https://id.example.org/auth")), "must have no path"},
+		"issuerHasOneSpelling dots":    {world(yamlOf("issuer: https://id.example.org/..")), "must have no path"},
 		"issuerHasOneSpelling case":    {world(yamlOf("issuer: https://ID.example.org")), "must be in lower case"},
 		"issuerHasOneSpelling port":    {world(yamlOf("issuer: https://id.example.org:443")), "leave the standard port out"},
 		"issuerIsAnAddress scheme":     {world(yamlOf("issuer: ftp://id.example.org")), "must be an address"},
@@ -172,15 +199,15 @@ func TestRefusals(t *testing.T) {
 		"secretIsStrong twice":         {world(yamlOf("secret: [" + goodSecret + "," + goodSecret + "]")), "number 2 is given twice"},
 		"nodesShareADatabase":          {world(yamlOf("nodes: 2")), "only Postgres serves several nodes"},
 		"nodesShareADatabase none":     {world(yamlOf("nodes: 0")), "nodes is 0"},
-		"tokensAreShort access":        {world(yamlOf("access_token_ttl: 25h")), "access_token_ttl is 25h; it must be 10s to 24h"},
-		"tokensAreShort code":          {world(yamlOf("code_ttl: 11m")), "code_ttl is 11m; it must be 1s to 10m"},
-		"tokensAreShort negative":      {world(yamlOf("refresh_grace: -1s")), "refresh_grace is -1s"},
+		"durationsAreMeant access":     {world(yamlOf("access_token_ttl: 25h")), "access_token_ttl is 25h; it must be 10s to 24h"},
+		"durationsAreMeant code":       {world(yamlOf("code_ttl: 11m")), "code_ttl is 11m; it must be 1s to 10m"},
+		"durationsAreMeant negative":   {world(yamlOf("refresh_grace: -1s")), "refresh_grace is -1s"},
 		"refreshIdleWithinLife":        {world(yamlOf("refresh_idle: 8d")), "refresh_idle is 192h, longer than refresh_token_ttl 168h"},
 		"sessionIdleWithinLife":        {world(yamlOf("session_idle: 2d")), "session_idle is 48h, longer than session_absolute 24h"},
 		"passwordsAreLong":             {world(yamlOf("password_min: 7")), "password_min is 7; it must be 8 to 64"},
 		"rs256IsThere":                 {world(yamlOf("algs: ES256")), "algs lacks RS256"},
 		"rs256IsThere twice":           {world(yamlOf("algs: [RS256, RS256]")), "names one twice"},
-		"keysLiveLongEnough":           {world(yamlOf("key_lifetime: 1d")), "key_lifetime is 24h; it must be 48h"},
+		"durationsAreMeant key":        {world(yamlOf("key_lifetime: 1d")), "key_lifetime is 24h; it must be 48h"},
 		"numbersAreSane":               {world(yamlOf("rate_limit_factor: 0")), "rate_limit_factor is 0"},
 		"numbersAreSane not a number":  {world(yamlOf("rate_limit_factor: NaN")), "rate_limit_factor is NaN"},
 		"numbersAreSane conns":         {world(yamlOf("db_max_conns: -1")), "db_max_conns is -1"},
@@ -198,6 +225,9 @@ func TestRefusals(t *testing.T) {
 			}
 			if strings.Contains(err.Error(), "\n") || len(Errors(err)) != 1 {
 				t.Errorf("one mistake, one sentence: %v", err)
+			}
+			if strings.HasPrefix(err.Error(), sourceDefault) {
+				t.Errorf("nobody wrote a default, so it is no place to look at: %v", err)
 			}
 			if strings.Contains(err.Error(), goodSecret) {
 				t.Errorf("the error tells the secret: %v", err)
@@ -227,7 +257,7 @@ func TestAccepted(t *testing.T) {
 		"names of Kubernetes":     world(nil, "GATEKEEPER_SERVICE_HOST=10.0.0.1", "GATEKEEPER_SERVICE_PORT_HTTP=80", "GATEKEEPER_PORT=tcp://10.0.0.1:80", "GATEKEEPER_PORT_8080_TCP_ADDR=10.0.0.1", "GATEKEEPER_REDIS_PORT=tcp://10.0.0.2:6379"),
 		"names of tests":          world(nil, "GATEKEEPER_TEST_POSTGRES=x"),
 		"names of others":         world(nil, "GATEKEEPER_TOKEN=x"),
-		"behind a proxy":          world(yamlOf("listen: 0.0.0.0:8080\nissuer: https://id.example.org/auth\ntrusted_proxies: [10.0.0.0/8, 192.0.2.1, 'fd00::/8']\n")),
+		"behind a proxy":          world(yamlOf("listen: 0.0.0.0:8080\nissuer: https://id.example.org\ntrusted_proxies: [10.0.0.0/8, 192.0.2.1, 'fd00::/8']\n")),
 		"with certificate":        world(map[string]string{"k": "", "gatekeeper.yaml": "listen: ':443'\nissuer: https://id.example.org\ntls_cert: c\ntls_key: k\n"}),
 		"in a container":          world(yamlOf("listen: ':8080'\nissuer: http://localhost:8080\ndev: true\n")),
 		"loopback addresses":      world(yamlOf("listen: '[::1]:8080'\nissuer: http://127.0.0.1:8080\n")),

@@ -219,7 +219,7 @@ func oneOf(enum []string) string {
 // An Error is one thing wrong with the configuration.
 type Error struct {
 	Key    string // "" if the source as a whole cannot be read
-	Source string // "gatekeeper.yaml:3:9", "environment GATEKEEPER_ISSUER"
+	Source string // "gatekeeper.yaml:3:9", "environment GATEKEEPER_ISSUER"; "" or "default" if nobody set it
 	Detail string // what is wrong and what would be right
 }
 
@@ -228,24 +228,25 @@ func (e *Error) Error() string {
 	switch {
 	case e.Key == "":
 		return e.Source + ": " + e.Detail
-	case e.Source == "":
+	case e.Source == "" || e.Source == sourceDefault:
 		return e.Key + " " + e.Detail
 	default:
 		return e.Source + ": " + e.Key + " " + e.Detail
 	}
 }
 
-// Errors returns every Error in err, which Load and Check may join.
+// Errors returns every Error in err, however it is wrapped: Load and Check may
+// join many.
 func Errors(err error) []*Error {
-	if err == nil {
-		return nil
-	}
 	if many, ok := err.(interface{ Unwrap() []error }); ok {
 		var all []*Error
 		for _, e := range many.Unwrap() {
 			all = append(all, Errors(e)...)
 		}
 		return all
+	}
+	if inner := errors.Unwrap(err); inner != nil {
+		return Errors(inner)
 	}
 	var e *Error
 	if errors.As(err, &e) {
@@ -254,12 +255,24 @@ func Errors(err error) []*Error {
 	return nil
 }
 
+// Blame is the Error that key's value does not work, found out by trying: one
+// sentence with the key, where the value is from, the value unless it is secret,
+// and what came of it, such as "does not answer: connection refused".
+func (c *Config) Blame(key, format string, args ...any) error {
+	f, _, ok := find(Fields(), key)
+	if !ok {
+		return c.wrong(key, format, args...)
+	}
+	value := f.show(reflect.ValueOf(c).Elem().Field(f.index).Interface())
+	return c.wrong(key, "is %s, which %s", value, fmt.Sprintf(format, args...))
+}
+
 // near returns "; did you mean X?" for the name closest to got, or nothing if
 // none is close.
 func near(got string, all []string) string {
 	best, least := "", len(got)/3+1
 	for _, name := range all {
-		if d := distance(got, name); d <= least && (best == "" || d < least) {
+		if d := Distance(got, name); d <= least && (best == "" || d < least) {
 			best, least = name, d
 		}
 	}
@@ -269,8 +282,9 @@ func near(got string, all []string) string {
 	return "; did you mean " + best + "?"
 }
 
-// distance counts the letters to insert, delete or replace to make b of a.
-func distance(a, b string) int {
+// Distance counts the letters to insert, delete or replace to make b of a, two
+// short words: how far a typing error is from what was meant.
+func Distance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {
 		row[j] = j

@@ -39,29 +39,30 @@ func RootSecret(c *Config) (secrets [][]byte, created bool, err error) {
 		return [][]byte{secret}, true, nil
 	}
 	path := filepath.Join(c.DataDir, secretName)
-	secrets, err = readRoots(path)
+	secrets, err = readRoots(c, path)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return secrets, false, err
 	}
-	if err := mayCreate(path, c.DatabaseFile()); err != nil {
+	if err := mayCreate(c, path); err != nil {
 		return nil, false, err
 	}
 	created, err = createRoot(c.DataDir, path)
 	if err != nil {
-		return nil, false, &Error{Source: path, Detail: fmt.Sprintf("cannot be made: %v", err)}
+		return nil, false, c.Blame("data_dir", "cannot hold the root secret: %v", reason(err))
 	}
-	secrets, err = readRoots(path)
+	secrets, err = readRoots(c, path)
 	return secrets, created, err
 }
 
 // mayCreate refuses a new secret beside a database that an older one sealed.
-func mayCreate(path, database string) error {
+func mayCreate(c *Config, path string) error {
+	database := c.DatabaseFile()
 	_, err := os.Stat(database)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if err != nil {
-		return &Error{Source: database, Detail: fmt.Sprintf("cannot be looked at: %v", reason(err))}
+		return c.Blame(c.DatabaseKey(), "leads to no database: %v", reason(err))
 	}
 	return &Error{Source: path, Detail: fmt.Sprintf(
 		"the database %s was sealed with a secret that is missing; restore the file from a backup, or set secret_file to a copy", database)}
@@ -69,20 +70,20 @@ func mayCreate(path, database string) error {
 
 // readRoots reads the file of root secrets; its error is fs.ErrNotExist if there
 // is none.
-func readRoots(path string) ([][]byte, error) {
+func readRoots(c *Config, path string) ([][]byte, error) {
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fs.ErrNotExist
 	}
 	if err != nil {
-		return nil, &Error{Source: path, Detail: fmt.Sprintf("cannot be read: %v", reason(err))}
+		return nil, c.Blame("data_dir", "holds no root secret that can be read: %v", reason(err))
 	}
 	if err := private(path, info); err != nil {
 		return nil, &Error{Key: "secret", Detail: err.Error()}
 	}
 	raw, err := os.ReadFile(path) //nolint:gosec // the path is the operator's own
 	if err != nil {
-		return nil, &Error{Source: path, Detail: fmt.Sprintf("cannot be read: %v", reason(err))}
+		return nil, c.Blame("data_dir", "holds no root secret that can be read: %v", reason(err))
 	}
 	secrets, err := roots(strings.TrimSpace(string(raw)))
 	if err != nil {

@@ -313,3 +313,45 @@ func TestHandlersHaveABudget(t *testing.T) {
 		t.Errorf("budgets %v", left)
 	}
 }
+
+// TestEveryKindOfAnswer holds what each kind of error looks like to each audience:
+// status, headers and document.
+func TestEveryKindOfAnswer(t *testing.T) {
+	t.Parallel()
+	kinds := []struct {
+		name string
+		err  error
+	}{
+		{"invalid", &fault.Error{Kind: fault.Invalid, Code: "invalid_request", Detail: "The redirect URI has a \"fragment\"."}},
+		{"unauthenticated", &fault.Error{Kind: fault.Unauthenticated, Code: "invalid_token", Detail: "The token has expired."}},
+		{"forbidden", &fault.Error{Kind: fault.Forbidden, Code: "insufficient_scope", Detail: "The token lacks the scope admin."}},
+		{"not_found", fault.Missing("client", "shop")},
+		{"conflict", &fault.Error{Kind: fault.Conflict, Code: "client_exists", Detail: "There is a client shop already."}},
+		{"too_many", &fault.Error{Kind: fault.TooMany, Code: "slow_down", Detail: "There were too many attempts.", RetryAfter: 30 * time.Second}},
+		{"too_large", &fault.Error{Kind: fault.TooLarge, Code: "too_large", Detail: "The request is longer than 65536 bytes."}},
+		{"unavailable", fault.Down("database", errors.New("dial db.internal: refused"))},
+		{"internal", errors.New("a cause nobody outside may read")},
+	}
+	b := newBench(t)
+	for _, k := range kinds {
+		b.API("GET /api/"+k.name, failing(k.err))
+		b.OAuth("GET /oauth/"+k.name, failing(k.err), nil)
+		b.Resource("GET /resource/"+k.name, failing(k.err), nil)
+	}
+	var out strings.Builder
+	for _, audience := range []string{"/api/", "/oauth/", "/resource/"} {
+		for _, k := range kinds {
+			w := b.get(audience+k.name, "X-Correlation-ID", "c-1", "Authorization", "Bearer a-token")
+			fmt.Fprintf(&out, "GET %s%s\n%d %s\n", audience, k.name, w.Code, w.Header().Get("Content-Type"))
+			for _, name := range []string{"Cache-Control", "Retry-After", "WWW-Authenticate"} {
+				if v := w.Header().Get(name); v != "" {
+					fmt.Fprintf(&out, "%s: %s\n", name, v)
+				}
+			}
+			out.WriteString(anyReference.ReplaceAllString(indented(t, w), "REFERENCE") + "\n")
+		}
+	}
+	golden(t, "answers.golden", out.String())
+}
+
+var anyReference = regexp.MustCompile(`[0-9A-HJKMNP-TV-Z]{4}-[0-9A-HJKMNP-TV-Z]{4}`)
