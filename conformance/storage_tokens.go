@@ -224,7 +224,7 @@ func serverSecretRace(b *bench) {
 	answers := make(chan string, contenders)
 	for i := range contenders {
 		go func() {
-			got, err := b.ServerSecret(b.Context(), "pairwise", []byte{byte(i)})
+			got, err := b.ServerSecret(b.Context(), "pairwise", []byte(fmt.Sprint(i)))
 			if err != nil {
 				b.Error(err)
 			}
