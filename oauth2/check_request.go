@@ -42,6 +42,10 @@ func responseMode(_ context.Context, d *draft) *fault.Error {
 	case "", "query":
 		d.req.ResponseMode = "query"
 	case "form_post":
+		d.req.ResponseMode = "query"
+		if origin(d.req.RedirectURI) == "" {
+			return invalid("invalid_request", "The response_mode form_post needs a redirect URI of http or https.").With("redirect_uri", d.req.RedirectURI)
+		}
 		d.req.ResponseMode = mode
 	default:
 		d.req.ResponseMode = "query"
@@ -236,7 +240,7 @@ func maxAge(_ context.Context, d *draft) *fault.Error {
 		return nil
 	}
 	n, err := strconv.ParseInt(s, 10, 64)
-	if err != nil || n < 0 {
+	if err != nil || s[0] < '0' || s[0] > '9' { // no sign
 		return invalid("invalid_request", "The max_age is not a number of seconds.").With("received", clip(s, 16))
 	}
 	n = min(n, longestAge)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/gatekeeper-oidc/gatekeeper/identity"
 	"github.com/gatekeeper-oidc/gatekeeper/keys"
 )
 
@@ -281,13 +282,8 @@ func linksFit(_ *Provider, c *Client) string {
 			return "A link people are shown is an http or https address (" + clip(link, 200) + ")."
 		}
 	}
-	if len(c.Name) > 200 || strings.ContainsFunc(c.Name, func(r rune) bool { return r < 0x20 || r == 0x7F || bidi(r) }) {
+	if len(c.Name) > 200 || strings.ContainsFunc(c.Name, identity.Misleading) {
 		return "A name has at most 200 characters, none of them a control character."
 	}
 	return ""
-}
-
-// bidi reports the characters that can turn a name around to look like another.
-func bidi(r rune) bool {
-	return r >= 0x202A && r <= 0x202E || r >= 0x2066 && r <= 0x2069
 }
