@@ -246,7 +246,18 @@ func TestConsents(t *testing.T) {
 			if list, err := api.Consents(ctx, ana.ID); err != nil || len(list) != 0 {
 				t.Errorf("list: %+v, %v", list, err)
 			}
-			w.wantTrail(t, "consent.revoked shop")
+			w.grant(t, "0198a2b4-0000-7000-8000-000000000002", ana) // as an application of the house gets it, unasked
+			if err := api.RevokeConsent(ctx, ana.ID, "shop"); err != nil {
+				t.Errorf("a grant that nobody was asked about cannot be taken back: %v", err)
+			}
+			w.grant(t, "0198a2b4-0000-7000-8000-000000000003", ana)
+			if err := errors.Join(api.LockUser(ctx, ana.ID, ""), api.UnlockUser(ctx, ana.ID)); err != nil {
+				t.Fatal(err)
+			}
+			if grants, err := w.db.Grants(ctx, ana.ID); err != nil || len(grants) != 0 {
+				t.Errorf("grants that live again after a lock: %+v, %v", grants, err)
+			}
+			w.wantTrail(t, "consent.revoked shop", "user.locked")
 		})
 	}
 }

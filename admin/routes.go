@@ -152,7 +152,7 @@ func userRoutes(api API) []route {
 		{"DELETE", "/users/{id}", "deleteUser", "Delete a person", write, nil, done(func(r *http.Request) error {
 			return api.DeleteUser(r.Context(), r.PathValue("id"))
 		})},
-		{"PUT", "/users/{id}/lock", "lockUser", "Stop a person from signing in and end every session of theirs", write, nil, told(func(r *http.Request, in lockInput) error {
+		{"PUT", "/users/{id}/lock", "lockUser", "Stop a person from signing in, end every session of theirs and revoke what they granted", write, nil, told(func(r *http.Request, in lockInput) error {
 			return api.LockUser(r.Context(), r.PathValue("id"), in.Reason)
 		})},
 		{"PUT", "/users/{id}/unlock", "unlockUser", "Let a person sign in again", write, nil, done(func(r *http.Request) error {

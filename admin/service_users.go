@@ -7,7 +7,6 @@ import (
 	"github.com/gatekeeper-oidc/gatekeeper/audit"
 	"github.com/gatekeeper-oidc/gatekeeper/consent"
 	"github.com/gatekeeper-oidc/gatekeeper/identity"
-	"github.com/gatekeeper-oidc/gatekeeper/internal/fault"
 )
 
 // CreateUser makes a person. Faults: Invalid, Conflict if the address is taken,
@@ -126,25 +125,11 @@ func (s *Service) Consents(ctx context.Context, user string) ([]consent.Consent,
 }
 
 // RevokeConsent takes back what a person allowed an application, and the grants
-// that came of it, as one change.
+// that came of it or that an application of the house got unasked, as one change.
 func (s *Service) RevokeConsent(ctx context.Context, user, clientID string) error {
+	allowed := consent.Service{Store: s.Allowed, Trail: s.Trail}
 	return s.person(ctx, user, "revoke consent of", func(ctx context.Context, actor, id string) error {
-		return s.Allowed.InTx(ctx, func(ctx context.Context) error {
-			_, err := s.Allowed.Consent(ctx, id, clientID)
-			if fault.Is(err, fault.NotFound) {
-				return fault.Missing("consent", clientID)
-			}
-			if err != nil {
-				return fmt.Errorf("consent to %s: %w", clientID, err)
-			}
-			if err := s.Allowed.DeleteConsent(ctx, id, clientID); err != nil {
-				return fmt.Errorf("delete: %w", err)
-			}
-			if _, err = s.Allowed.RevokeGrants(ctx, id, clientID); err != nil {
-				return fmt.Errorf("revoke grants: %w", err)
-			}
-			return s.Trail.Record(ctx, audit.Event{Kind: audit.ConsentRevoked, Actor: actor, Subject: id, ClientID: clientID})
-		})
+		return allowed.Revoke(ctx, actor, id, clientID)
 	})
 }
 

@@ -13,7 +13,8 @@
 //     (prompt=consent). Applications of the house itself are not asked about.
 //   - An answer is the answer of the person the page named. The form carries their
 //     session, and the interaction keeps it beside Consented: an account switched in
-//     another tab cannot lend its name to it.
+//     another tab cannot lend its name to it, and one that signs in afterwards is
+//     asked itself.
 //   - Deny is as easy as Allow, and nothing is chosen beforehand.
 //   - Taking an answer back revokes the grants that came of it, in the same change.
 package consent

@@ -118,7 +118,8 @@ func (h *Handler) decide(w http.ResponseWriter, r *http.Request) error {
 	}
 	switch form.Get("decision") {
 	case "allow":
-		in.Consented, in.Selected = true, s.ID
+		in.Select(s.ID)
+		in.Consented = true
 		err = h.service.Allow(r.Context(), a)
 	case "deny":
 		in.Denied = "access_denied" // RFC 6749 section 4.1.2.1

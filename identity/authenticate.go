@@ -100,7 +100,7 @@ func (s *Service) missed(ctx context.Context, a attempt, u User, p Password) err
 		if err := s.Trail.Record(ctx, e); err != nil || p.Hash == "" || u.Status != Active || misses%lockEvery != 0 {
 			return err
 		}
-		return s.lock(ctx, System, u.ID, "too_many_failures")
+		return s.lock(ctx, System, u.ID, map[string]string{"reason": "too_many_failures"})
 	})
 	if err != nil {
 		return fmt.Errorf("record failed sign-in: %w", err)

@@ -28,6 +28,7 @@ type tables struct {
 	users    map[string]User
 	pass     map[string]Password
 	sessions map[string]Session
+	grants   map[string][]string // live ones, by user
 	setup    []byte
 	setupEnd time.Time
 	events   []audit.Event
@@ -37,7 +38,7 @@ type txKey struct{}
 
 func newFakeStore(clock func() time.Time) *fakeStore {
 	return &fakeStore{clock: clock, calls: map[string]int{}, data: tables{
-		users: map[string]User{}, pass: map[string]Password{}, sessions: map[string]Session{},
+		users: map[string]User{}, pass: map[string]Password{}, sessions: map[string]Session{}, grants: map[string][]string{},
 	}}
 }
 
@@ -61,6 +62,7 @@ func (f *fakeStore) snapshot() tables {
 	defer f.mu.Unlock()
 	saved := f.data
 	saved.users, saved.pass, saved.sessions = maps.Clone(saved.users), maps.Clone(saved.pass), maps.Clone(saved.sessions)
+	saved.grants = maps.Clone(saved.grants)
 	return saved
 }
 
@@ -264,6 +266,14 @@ func (f *fakeStore) EndSessions(ctx context.Context, userID string, ids ...strin
 	}
 	slices.Sort(ended)
 	return ended, err
+}
+
+func (f *fakeStore) RevokeGrants(ctx context.Context, userID, _ string) ([]string, error) {
+	unlock, err := f.call(ctx, "RevokeGrants")
+	defer unlock()
+	revoked := f.data.grants[userID]
+	delete(f.data.grants, userID)
+	return revoked, err
 }
 
 func (f *fakeStore) PutSetupToken(ctx context.Context, hash []byte, ttl time.Duration) error {

@@ -117,6 +117,8 @@ func TestProfileRules(t *testing.T) {
 		{"phone in words", Profile{PhoneNumber: "call me"}, "profile_phone"},
 		{"verified without number", Profile{PhoneNumberVerified: true}, "profile_phone"},
 		{"name with line feed", Profile{Name: "a\nb"}, "profile_text"},
+		{"name of two lines", Profile{GivenName: "a\u2028b"}, "profile_text"},
+		{"name that turns around", Profile{Nickname: "a\u202eb"}, "profile_text"},
 		{"long name", Profile{Nickname: strings.Repeat("ü", 257)}, "profile_text"},
 		{"address with zero byte", Profile{Address: &Address{Region: "\x00"}}, "profile_address"},
 	} {

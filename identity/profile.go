@@ -98,7 +98,15 @@ func all(fits func(string) bool, values ...string) bool {
 }
 
 func line(s string, limit int) bool {
-	return utf8.ValidString(s) && utf8.RuneCountInString(s) <= limit && strings.IndexFunc(s, unicode.IsControl) < 0
+	return utf8.ValidString(s) && utf8.RuneCountInString(s) <= limit && strings.IndexFunc(s, Misleading) < 0
+}
+
+// Misleading reports whether r has no place in a name that people read: a control
+// character, a line break, or one of those that turn letters around to look like
+// others (Unicode Technical Report 36 section 2.6). The marks of direction, which
+// names in Arabic and Hebrew need, are none of them.
+func Misleading(r rune) bool {
+	return unicode.IsControl(r) || r >= 0x2028 && r <= 0x202E || r >= 0x2066 && r <= 0x2069
 }
 
 func webURL(s string) bool {

@@ -145,6 +145,9 @@ type Store interface {
 	// EndSessions ends the live sessions of userID among ids, or all of them if ids
 	// is empty, and returns those it ended. It never ends another user's.
 	EndSessions(ctx context.Context, userID string, ids ...string) (ended []string, err error)
+	// RevokeGrants revokes what userID has granted to clientID, or to any if that is
+	// "", and returns the ids of what was live.
+	RevokeGrants(ctx context.Context, userID, clientID string) (ids []string, err error)
 
 	// PutSetupToken replaces the one setup token; ConsumeSetupToken deletes it if
 	// hash matches and it has not expired, and reports whether it did.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -187,20 +188,36 @@ func (s *Service) DeleteUser(ctx context.Context, actor, userID string) error {
 	return nil
 }
 
-// Lock stops a user from signing in and ends every session, as one change. Their
-// tokens die with the user's standing. A locked user stays as they are.
+// Lock stops a user from signing in, ends every session and revokes every grant,
+// as one change: whoever holds a token of theirs does not get it back with Unlock.
+// A locked user stays as they are, but for grants that are left.
 func (s *Service) Lock(ctx context.Context, actor, userID, reason string) error {
-	err := s.Store.InTx(ctx, func(ctx context.Context) error { return s.lock(ctx, actor, userID, reason) })
+	detail := map[string]string{}
+	if reason != "" {
+		detail["reason"] = reason
+	}
+	err := s.Store.InTx(ctx, func(ctx context.Context) error {
+		revoked, err := s.Store.RevokeGrants(ctx, userID, "")
+		if err != nil {
+			return err
+		}
+		if len(revoked) > 0 {
+			detail["grants"] = strconv.Itoa(len(revoked))
+		}
+		return s.lock(ctx, actor, userID, detail)
+	})
 	if err != nil {
 		return fmt.Errorf("lock user %s: %w", userID, err)
 	}
 	return nil
 }
 
-// lock locks within the transaction in ctx.
-func (s *Service) lock(ctx context.Context, actor, userID, reason string) error {
+// lock locks within the transaction in ctx. It leaves the grants: tokens are dead
+// while the user is locked, and nobody can take them away for good by mistyping a
+// password often enough. It records a lock, or that one took grants after all.
+func (s *Service) lock(ctx context.Context, actor, userID string, detail map[string]string) error {
 	u, err := s.User(ctx, userID)
-	if err != nil || u.Status == Locked {
+	if err != nil || u.Status == Locked && detail["grants"] == "" {
 		return err
 	}
 	u.Status, u.UpdatedAt = Locked, s.Now().UTC().Truncate(time.Microsecond)
@@ -211,11 +228,7 @@ func (s *Service) lock(ctx context.Context, actor, userID, reason string) error 
 	if err != nil {
 		return err
 	}
-	e := audit.Event{Kind: audit.UserLocked, Actor: actor, Subject: userID, Sessions: ended}
-	if reason != "" {
-		e.Detail = map[string]string{"reason": reason}
-	}
-	return s.Trail.Record(ctx, e)
+	return s.Trail.Record(ctx, audit.Event{Kind: audit.UserLocked, Actor: actor, Subject: userID, Sessions: ended, Detail: detail})
 }
 
 // Unlock lets a user sign in again. Their misses stay counted, and so the delays,

@@ -95,6 +95,30 @@ func TestLockEndsSessionsInOneChange(t *testing.T) {
 	}
 }
 
+// What somebody got hold of before a lock must not work again after it; but a lock
+// that anybody can bring about by mistyping takes nothing away for good.
+func TestLockRevokesWhatWasGranted(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	u := w.person(t, "alice@example.org")
+	w.store.data.grants[u.ID] = []string{"g1", "g2"}
+	if err := w.lock(t.Context(), System, u.ID, map[string]string{"reason": "too_many_failures"}); err != nil {
+		t.Fatal(err)
+	}
+	if left := w.store.data.grants[u.ID]; len(left) != 2 {
+		t.Errorf("too many failures revoked grants: %v are left", left)
+	}
+	if err := w.Lock(t.Context(), "cli:root", u.ID, "phone stolen"); err != nil {
+		t.Fatal(err)
+	}
+	if left := w.store.data.grants[u.ID]; len(left) != 0 {
+		t.Errorf("an administrator's lock left %v", left)
+	}
+	if e := w.store.last(); e.Kind != audit.UserLocked || e.Detail["grants"] != "2" || e.Detail["reason"] != "phone stolen" {
+		t.Errorf("got event %+v", e)
+	}
+}
+
 // A change whose event cannot be written is not made.
 func TestNoChangeWithoutItsEvent(t *testing.T) {
 	t.Parallel()

@@ -10,10 +10,11 @@
 //
 // Its rules:
 //
-//   - A step decides from what is stored: the session, and the interaction's Selected,
-//     which names the session that signed in or was chosen within it. A person who
-//     has just signed in is never asked twice, and one who signed in a moment before
-//     the request is still asked when it says prompt=login.
+//   - A step decides from what is stored: the session, and the interaction's Selected
+//     and Authenticated, which name the session that was chosen and the one that
+//     signed in within it. A person who has just signed in is never asked twice, and
+//     one who signed in a moment before the request is still asked when it says
+//     prompt=login. Another session begins anew: it inherits no answer.
 //   - A page belongs to the browser that began the interaction (its binding), so
 //     nobody can make another browser finish a sign-in they began.
 //   - Signing in always changes the cookie's value: a planted one is worth nothing

@@ -214,6 +214,58 @@ func TestTheChoiceIsOfTheAccountShown(t *testing.T) {
 	b.post(action, f).wants(http.StatusOK, ben) // the page again, for who it is now
 }
 
+// TestAChoiceIsNoSignIn: whoever chooses an account has proved nothing, even in the
+// second in which its session began.
+func TestAChoiceIsNoSignIn(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, false)
+	frozen := time.Now()
+	w.frozen.Store(&frozen)
+	b := w.browser(t)
+	b.signIn(b.get("/login"), ana, password)
+	p := b.asks(request{Prompt: []string{"login", "select_account"}})
+	action, f := b.get("/login/select?" + p.url.RawQuery).form("submit") // past the page that was asked for
+	if p = b.post(action, f); p.find("id", "password") == nil {
+		t.Fatalf("prompt=login was satisfied by a choice:\n%s", p.text)
+	}
+	b.signIn(p, ana, password).wants(http.StatusOK, "finished as "+ana)
+}
+
+// TestAnswersAreNotLentToTheNext: what one person said in an interaction is not the
+// word of the one who signs in after them, or is chosen.
+func TestAnswersAreNotLentToTheNext(t *testing.T) {
+	t.Parallel()
+	for name, req := range map[string]request{"signed in": {Prompt: []string{"login"}}, "chosen": {Prompt: []string{"select_account"}}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, false)
+			b := w.browser(t)
+			b.signIn(b.get("/login"), ben, password)
+			p := b.asks(req)
+			id := p.url.Query().Get("i")
+			in, err := w.db.Interaction(t.Context(), id)
+			if err != nil {
+				t.Fatal(err)
+			}
+			in.Selected, in.Authenticated, in.Consented = "session of ana", "session of ana", true
+			if err := w.db.PutInteraction(t.Context(), in); err != nil {
+				t.Fatal(err)
+			}
+			if name == "signed in" {
+				b.signIn(p, ben, password)
+			} else {
+				b.post(p.form("submit"))
+			}
+			if in, err = w.db.Interaction(t.Context(), id); err != nil {
+				t.Fatal(err)
+			}
+			if in.Consented || in.Authenticated == "session of ana" || in.Selected == "session of ana" {
+				t.Errorf("ana's answers became ben's: %+v", in)
+			}
+		})
+	}
+}
+
 func TestCancel(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, false)
@@ -319,11 +371,14 @@ func TestStepsDecideFromWhatIsStored(t *testing.T) {
 		in   oauth2.Interaction
 		want string
 	}{
-		"signed in within":                 {oauth2.Interaction{Request: again, CreatedAt: at, Selected: "s1"}, ""},
-		"signed in within, other session":  {oauth2.Interaction{Request: again, CreatedAt: at, Selected: "s2"}, "login_required"},
-		"chosen, signed in before":         {oauth2.Interaction{Request: again, CreatedAt: at.Add(time.Second), Selected: "s1"}, "login_required"},
-		"signed in, in the same second":    {oauth2.Interaction{Request: again, CreatedAt: at}, "login_required"},
-		"signed in within, not whom asked": {oauth2.Interaction{Request: request{ClientID: "shop", HintSubject: "other"}, CreatedAt: at, Selected: "s1"}, "login_required"},
+		"signed in within":                  {oauth2.Interaction{Request: again, CreatedAt: at, Selected: "s1", Authenticated: "s1"}, ""},
+		"signed in within, other session":   {oauth2.Interaction{Request: again, CreatedAt: at, Selected: "s2", Authenticated: "s2"}, "login_required"},
+		"chosen, signed in before":          {oauth2.Interaction{Request: again, CreatedAt: at.Add(time.Second), Selected: "s1"}, "login_required"},
+		"chosen, signed in the same second": {oauth2.Interaction{Request: again, CreatedAt: at, Selected: "s1"}, "login_required"},
+		"signed in, in the same second":     {oauth2.Interaction{Request: again, CreatedAt: at}, "login_required"},
+		"signed in within, not whom asked": {
+			oauth2.Interaction{Request: request{ClientID: "shop", HintSubject: "other"}, CreatedAt: at, Selected: "s1", Authenticated: "s1"}, "login_required",
+		},
 	} {
 		got, err := w.steps[0].Needed(identity.NewContext(t.Context(), session, identity.User{ID: "u1"}), c.in)
 		if err != nil || got != c.want {

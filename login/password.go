@@ -117,7 +117,8 @@ func (h *Handler) enter(w http.ResponseWriter, r *http.Request, u identity.User,
 	if in.ID == "" {
 		return nil
 	}
-	in.Selected = s.ID
+	in.Select(s.ID)
+	in.Authenticated = s.ID
 	if err := h.cfg.Flow.Advance(ctx, in); err != nil {
 		return fmt.Errorf("advance interaction %s: %w", in.ID, err)
 	}

@@ -38,7 +38,7 @@ func (h *Handler) choose(w http.ResponseWriter, r *http.Request) error {
 	if !ok || v.in.ID == "" || form.Get("session") != s.ID {
 		return see(w, r, v.onward())
 	}
-	v.in.Selected = s.ID
+	v.in.Select(s.ID)
 	if err := h.cfg.Flow.Advance(r.Context(), v.in); err != nil {
 		return fmt.Errorf("choose account in interaction %s: %w", v.in.ID, err)
 	}

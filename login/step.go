@@ -56,12 +56,10 @@ func asked(req oauth2.AuthorizeRequest, u identity.User) bool {
 	return req.HintSubject == "" || req.HintSubject == u.ID
 }
 
-// proven reports whether s signed in within the interaction. Selected alone says
-// chosen; the time says signed in. A sign-in is stamped in whole seconds, so an
-// interaction counts from the start of its second.
-func proven(in oauth2.Interaction, s identity.Session) bool {
-	return in.Selected == s.ID && !s.AuthTime.Before(in.CreatedAt.Truncate(time.Second))
-}
+// proven reports whether s signed in within the interaction. Only a sign-in says
+// so: a session that was chosen, or consented in, has proved nothing, and the time
+// of its own sign-in, in whole seconds, does not tell it from one.
+func proven(in oauth2.Interaction, s identity.Session) bool { return in.Authenticated == s.ID }
 
 // SelectStep asks which account to go on with when the application wants it asked
 // (prompt=select_account).

@@ -43,14 +43,21 @@ type world struct {
 	people *identity.Service
 	mux    *web.Mux
 	steps  []oauth2.Step
-	ahead  atomic.Int64   // nanoseconds the clock is ahead of the wall
-	begin  func() request // what the next /begin asks for
-	down   atomic.Bool    // the store does not answer about sessions
+	ahead  atomic.Int64              // nanoseconds the clock is ahead of the wall
+	begin  func() request            // what the next /begin asks for
+	down   atomic.Bool               // the store does not answer about sessions
+	frozen atomic.Pointer[time.Time] // what the wall clock says, if it has stopped
 }
 
 type request = oauth2.AuthorizeRequest
 
-func (w *world) now() time.Time { return time.Now().Add(time.Duration(w.ahead.Load())) }
+func (w *world) now() time.Time {
+	wall := time.Now()
+	if stopped := w.frozen.Load(); stopped != nil {
+		wall = *stopped
+	}
+	return wall.Add(time.Duration(w.ahead.Load()))
+}
 
 func newWorld(t *testing.T, signUp bool) *world {
 	t.Helper()

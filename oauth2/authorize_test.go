@@ -99,6 +99,7 @@ func TestAuthorizeRefuses(t *testing.T) {
 			{"an unknown prompt", "prompt_values", "invalid_request", func(v url.Values) { v.Set("prompt", "dance") }},
 			{"prompt none and login", "prompt_values", "invalid_request", func(v url.Values) { v.Set("prompt", "none login") }},
 			{"a max_age that is no number", "max_age_seconds", "invalid_request", func(v url.Values) { v.Set("max_age", "soon") }},
+			{"a max_age with a sign", "max_age_seconds", "invalid_request", func(v url.Values) { v.Set("max_age", "+5") }},
 			{"a negative max_age", "max_age_seconds", "invalid_request", func(v url.Values) { v.Set("max_age", "-1") }},
 			{"a hint that is no ID token", "id_token_hint_ours", "invalid_request", func(v url.Values) { v.Set("id_token_hint", "a.b.c") }},
 			{"an access token as hint", "id_token_hint_ours", "invalid_request", func(v url.Values) { v.Set("id_token_hint", foreign.Access) }},
@@ -407,6 +408,10 @@ func TestFormPost(t *testing.T) {
 		}
 		if csp := r.Header.Get("Content-Security-Policy"); strings.Contains(csp, "unsafe-inline") || strings.Contains(csp, "form-action") {
 			t.Errorf("policy %s", csp)
+		}
+		if _, q := f.authorize("alice", f.app("own", func(c *oauth2.Client) { c.Type, c.RedirectURIs = oauth2.Native, []string{"com.example:/cb"} }).
+			request("redirect_uri", "com.example:/cb", "response_mode", "form_post")).location(); q.Get("error") != "invalid_request" || q.Has("code") {
+			t.Errorf("a form was sent to a scheme no browser posts to: %v", q)
 		}
 		r = f.authorize("", shop.request("response_mode", "form_post", "prompt", "none"))
 		if !strings.Contains(r.Body, "login_required") || strings.Contains(r.Body, `name="code"`) {

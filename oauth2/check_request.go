@@ -225,7 +225,7 @@ func maxAge(_ context.Context, d *draft) *fault.Error {
 		return nil
 	}
 	n, err := strconv.ParseInt(s, 10, 64)
-	if err != nil || n < 0 {
+	if err != nil || s[0] < '0' || s[0] > '9' { // no sign
 		return invalid("invalid_request", "The max_age is not a number of seconds.").With("received", clip(s, 16))
 	}
 	n = min(n, longestAge)

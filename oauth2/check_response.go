@@ -36,7 +36,13 @@ func responseMode(_ context.Context, d *draft) *fault.Error {
 		}
 		d.req.ResponseMode = mode
 		return nil
-	case "fragment", "form_post", "fragment.jwt", "form_post.jwt":
+	case "form_post", "form_post.jwt":
+		if origin(d.req.RedirectURI) == "" {
+			return invalid("invalid_request", "The response_mode form_post needs a redirect URI of http or https.").With("redirect_uri", d.req.RedirectURI)
+		}
+		d.req.ResponseMode = mode
+		return nil
+	case "fragment", "fragment.jwt":
 		d.req.ResponseMode = mode
 		return nil
 	default:

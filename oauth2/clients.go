@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/google/uuid"
+
+	"github.com/gatekeeper-oidc/gatekeeper/identity"
 )
 
 // A clientCheck is one rule about a client's registration; "" means it holds.
@@ -293,13 +295,8 @@ func linksFit(_ *Provider, c *Client) string {
 			return "A link people are shown is an http or https address (" + clip(link, 200) + ")."
 		}
 	}
-	if len(c.Name) > 200 || strings.ContainsFunc(c.Name, func(r rune) bool { return r < 0x20 || r == 0x7F || bidi(r) }) {
+	if len(c.Name) > 200 || strings.ContainsFunc(c.Name, identity.Misleading) {
 		return "A name has at most 200 characters, none of them a control character."
 	}
 	return ""
-}
-
-// bidi reports the characters that can turn a name around to look like another.
-func bidi(r rune) bool {
-	return r >= 0x202A && r <= 0x202E || r >= 0x2066 && r <= 0x2069
 }

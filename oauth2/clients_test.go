@@ -75,6 +75,8 @@ func TestCheckClientRefuses(t *testing.T) {
 			{"a public client without PKCE", "pkce_opt_out", func(c *oauth2.Client) { c.AuthMethod, c.InsecureNoPKCE = oauth2.AuthNone, true }},
 			{"a javascript logo", "links", func(c *oauth2.Client) { c.LogoURI = "javascript:alert(1)" }},
 			{"a name that turns around", "links", func(c *oauth2.Client) { c.Name = "a\u202eb" }},
+			{"a name of two lines", "links", func(c *oauth2.Client) { c.Name = "a\u2028b" }},
+			{"a name with a control character", "links", func(c *oauth2.Client) { c.Name = "a\u0085b" }},
 		} {
 			cl := oauth2.Client{ID: "shop", RedirectURIs: []string{callback}}
 			c.edit(&cl)

@@ -78,8 +78,8 @@ func (p *Provider) unseal(token, prefix, purpose string, into any) error {
 	if !ok || len(body) > 16<<10 {
 		return errSealed
 	}
-	raw, err := base64.RawURLEncoding.Strict().DecodeString(body)
-	if err != nil {
+	raw, ok := unbase64(body)
+	if !ok {
 		return errSealed
 	}
 	plain, err := p.cfg.Vault.Open(purpose, purpose, raw)
@@ -90,6 +90,17 @@ func (p *Provider) unseal(token, prefix, purpose string, into any) error {
 		return errSealed
 	}
 	return nil
+}
+
+// unbase64 reads unpadded base64url of which there is exactly one spelling. The
+// decoder alone skips line breaks: a token could be written in two ways, or be
+// shorter than its length says.
+func unbase64(s string) ([]byte, bool) {
+	if strings.ContainsAny(s, "\r\n") {
+		return nil, false
+	}
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(s)
+	return raw, err == nil
 }
 
 // grant returns the grant this code asks for.

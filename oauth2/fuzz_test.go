@@ -146,6 +146,7 @@ func FuzzRefreshToken(f *testing.F) {
 	f.Add(genuine + "=")
 	f.Add("gk_rt_")
 	f.Add("gk_rt_" + strings.Repeat("A", 70))
+	f.Add("gk_rt_" + strings.Repeat("\n", 70))
 	f.Fuzz(func(t *testing.T, token string) {
 		again, generation, ok := fx.p.ReadRefresh(token)
 		if ok && (again != token || generation == 0 || token != genuine) {
@@ -160,6 +161,7 @@ func FuzzCode(f *testing.F) {
 	f.Add(code + "A")
 	f.Add(code[:len(code)-4] + "AAAA")
 	f.Add("gk_ac_")
+	f.Add(code + "\n")
 	f.Add("gk_at_" + code[6:])
 	f.Fuzz(func(t *testing.T, code string) {
 		if _, subject, err := fx.p.ReadCode(code); err == nil {

@@ -70,6 +70,33 @@ func TestInspectKnowsWhatIsNoToken(t *testing.T) {
 	})
 }
 
+// What we hand out has one spelling: a decoder that skips line breaks would read a
+// token that is too short, and another one for the same code.
+func TestLineBreaksAreNoPartOfAToken(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, f *fixture) {
+		shop := f.app("shop")
+		body := base64.RawURLEncoding.EncodedLen(52) // of a refresh token
+		for _, letters := range []int{0, 20, 48, 64} {
+			short := "gk_rt_" + strings.Repeat("A", letters) + strings.Repeat("\n", body-letters)
+			if f.alive(short) {
+				t.Errorf("%q is active", short)
+			}
+			shop.refresh(short).refused(http.StatusBadRequest, "invalid_grant")
+		}
+		code, sealed := shop.code(), f.app("sealed", opaque).login().Access
+		for _, broken := range []string{code + "\n", code[:20] + "\r\n" + code[20:]} {
+			shop.redeem(broken).refused(http.StatusBadRequest, "invalid_grant")
+		}
+		if f.alive(sealed + "\n") {
+			t.Error("an access token has two spellings")
+		}
+		if shop.redeem(code).ok(); !f.alive(sealed) {
+			t.Error("the right spelling is not read")
+		}
+	})
+}
+
 // Liveness follows what the bell says at once, and a store that is down is no "no".
 func TestInspectFollowsChanges(t *testing.T) {
 	t.Parallel()

@@ -60,8 +60,8 @@ func (p *Provider) readRefresh(token string) (t refreshToken, ok bool) {
 	if !ok || len(body) != base64.RawURLEncoding.EncodedLen(refreshBody+refreshMAC) {
 		return t, false
 	}
-	raw, err := base64.RawURLEncoding.Strict().DecodeString(body)
-	if err != nil || !p.cfg.Vault.CheckMAC("rt", raw[refreshBody:], raw[:refreshBody]) {
+	raw, ok := unbase64(body)
+	if !ok || !p.cfg.Vault.CheckMAC("rt", raw[refreshBody:], raw[:refreshBody]) {
 		return t, false
 	}
 	copy(t.grant[:], raw)

@@ -1,7 +1,9 @@
 package oauth2_test
 
 import (
+	"encoding/base64"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -78,6 +80,28 @@ func TestRefreshByOthers(t *testing.T) {
 		} {
 			if r := shop.refresh(forged); r.Status != http.StatusBadRequest || r.json()["error"] != "invalid_grant" {
 				t.Errorf("%s: %d %s", name, r.Status, r.Body)
+			}
+		}
+		shop.refresh(tk.Refresh).ok()
+	})
+}
+
+// Whoever got hold of the key of the MAC still lacks the secret of the grant.
+func TestTheMACAloneMakesNoRefreshToken(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, f *fixture) {
+		shop := f.app("shop")
+		tk := shop.login()
+		raw, err := base64.RawURLEncoding.DecodeString(strings.TrimPrefix(tk.Refresh, "gk_rt_"))
+		must(t, err)
+		for generation := range uint32(3) {
+			forged := f.p.WriteRefresh([16]byte(raw[:16]), generation, [16]byte{1})
+			if f.alive(forged) {
+				t.Errorf("generation %d is active", generation)
+			}
+			shop.refresh(forged).refused(http.StatusBadRequest, "invalid_grant")
+			if r := shop.post("/oauth2/revoke", "token", forged); r.Status != http.StatusOK {
+				t.Errorf("generation %d: revocation answered %d", generation, r.Status)
 			}
 		}
 		shop.refresh(tk.Refresh).ok()

@@ -23,13 +23,22 @@ type Interaction struct {
 	Request   AuthorizeRequest
 	CreatedAt time.Time
 	ExpiresAt time.Time
-	Selected  string // session id chosen for prompt=select_account
+	Selected  string // session id the person goes on with: chosen, signed in, or consented in
 	// Authenticated is the session id that signed in within this interaction. It is
 	// what satisfies prompt=login and max_age=0: a session and the request may have
 	// begun in the same second, which is all that auth_time tells.
 	Authenticated string
 	Consented     bool   // said yes in this interaction (prompt=consent)
 	Denied        string // "" or the OAuth error code the person's answer means
+}
+
+// Select names the session the person goes on with. What was said in another one
+// is forgotten: nobody's sign-in or consent is lent to the next person.
+func (in *Interaction) Select(session string) {
+	if in.Selected != session {
+		in.Authenticated, in.Consented = "", false
+	}
+	in.Selected = session
 }
 
 // An AuthorizeRequest is an authorization request after every check: nothing in

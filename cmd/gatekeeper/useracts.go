@@ -13,7 +13,7 @@ import (
 func (a *app) userLock() *cobra.Command {
 	var reason string
 	c := &cobra.Command{
-		Use: "lock USER", Short: "Stop somebody from signing in, and end their sessions",
+		Use: "lock USER", Short: "Stop somebody from signing in, end their sessions and revoke their tokens",
 		Example:           "  gatekeeper user lock ana@example.org --reason 'phone stolen'",
 		Args:              exactly("a user"),
 		ValidArgsFunction: a.completeUsers,
@@ -23,7 +23,7 @@ func (a *app) userLock() *cobra.Command {
 		if err := b.LockUser(ctx, args[0], reason); err != nil {
 			return err
 		}
-		a.say("%s is locked, and every session of theirs has ended.", args[0])
+		a.say("%s is locked; their sessions have ended and their tokens are revoked.", args[0])
 		return nil
 	})
 	return c

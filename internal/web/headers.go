@@ -24,7 +24,7 @@ func (m *Mux) instructions(rt *route) []header {
 	add("X-Frame-Options", "DENY")
 	add("Referrer-Policy", "same-origin") // no-referrer makes browsers post "Origin: null" to ourselves
 	add("Cross-Origin-Resource-Policy", "same-origin")
-	if m.https && !m.cfg.Internal {
+	if m.https && !m.cfg.Internal && !localName(hostname(m.cfg.Issuer.Host)) { // other programs live at localhost too
 		add("Strict-Transport-Security", "max-age=63072000; includeSubDomains")
 	}
 	switch rt.to {

@@ -123,12 +123,15 @@ func (m *Mux) ours(name string) bool {
 	if slices.Contains(m.hosts, name) {
 		return true
 	}
-	if name == "localhost" || strings.HasSuffix(name, ".localhost") {
+	if localName(name) {
 		return m.cfg.Dev || m.cfg.Internal
 	}
 	a, err := netip.ParseAddr(name)
 	return err == nil && (m.cfg.Internal || m.cfg.Dev && a.IsLoopback())
 }
+
+// localName reports whether name is this computer's for itself (RFC 6761 section 6.3).
+func localName(name string) bool { return name == "localhost" || strings.HasSuffix(name, ".localhost") }
 
 // hostname returns the name of a Host header: lower case, no port, no brackets,
 // no trailing dot.

@@ -280,12 +280,20 @@ func TestHeaders(t *testing.T) {
 	golden(t, "headers.golden", out.String())
 }
 
-func TestHSTSOnlyWhenTheIssuerIsHTTPS(t *testing.T) {
+// A promise for localhost would bind every other program of the computer, at
+// whatever port, for two years.
+func TestHSTSOnlyWhenTheIssuerIsHTTPSAndElsewhere(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, plainIssuer)
-	b.Page("GET /page", fine)
-	if got := b.get("http://localhost:8080/page").Header().Get("Strict-Transport-Security"); got != "" {
-		t.Errorf("an http issuer promised https: %q", got)
+	for _, issuer := range []string{"http://localhost:8080", "https://localhost:8443", "https://id.localhost:8443"} {
+		u, err := url.Parse(issuer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b := newBench(t, func(c *Config) { c.Issuer, c.Dev = u, true })
+		b.Page("GET /page", fine)
+		if got := b.get(issuer + "/page").Header().Get("Strict-Transport-Security"); got != "" {
+			t.Errorf("%s promised https: %q", issuer, got)
+		}
 	}
 }
 
