@@ -30,13 +30,21 @@ type seen[V any] struct {
 // missed, maxAge bounds how wrong the memory can be.
 type memory struct {
 	now     func() time.Time
-	rung    *otter.Cache[string, time.Time] // topic → when it was rung
-	cleared atomic.Int64                    // when everything was rung, in nanoseconds
+	rung    *otter.Cache[topic, time.Time] // when it was rung
+	cleared atomic.Int64                   // when everything was rung, in nanoseconds
+}
+
+// A topic names one thing of the store, "KIND:ID" on the bell.
+type topic struct{ kind, id string }
+
+func topicOf(name string) topic {
+	kind, id, _ := strings.Cut(name, ":")
+	return topic{kind, id}
 }
 
 func newMemory(now func() time.Time) *memory {
 	m := &memory{now: now}
-	m.rung = newCache[string, time.Time](50_000, clientAge+standingAge)
+	m.rung = newCache[topic, time.Time](50_000, clientAge+standingAge)
 	return m
 }
 
@@ -44,21 +52,25 @@ func newCache[K comparable, V any](size int, ttl time.Duration) *otter.Cache[K, 
 	return otter.Must(&otter.Options[K, V]{MaximumSize: size, ExpiryCalculator: otter.ExpiryWriting[K, V](ttl)})
 }
 
-// forget marks a topic as changed now; "*" stands for all of them.
-func (m *memory) forget(topic string) {
-	if topic == "*" {
+// forget marks what name names as changed now; "*" stands for everything.
+func (m *memory) forget(name string) {
+	if name == "*" {
 		m.cleared.Store(m.now().UnixNano())
 		return
 	}
-	m.rung.Set(topic, m.now())
+	m.rung.Set(topicOf(name), m.now())
 }
 
-// fresh reports whether a reading begun at may still be used.
-func (m *memory) fresh(at time.Time, maxAge time.Duration, topics ...string) bool {
+// fresh reports whether a reading begun at, of topics, may still be used. A topic
+// without an id is of nothing, and never changes.
+func (m *memory) fresh(at time.Time, maxAge time.Duration, topics ...topic) bool {
 	if m.now().Sub(at) > maxAge || at.UnixNano() <= m.cleared.Load() {
 		return false
 	}
 	for _, t := range topics {
+		if t.id == "" {
+			continue
+		}
 		if rung, ok := m.rung.GetIfPresent(t); ok && !at.After(rung) {
 			return false
 		}
@@ -69,9 +81,9 @@ func (m *memory) fresh(at time.Time, maxAge time.Duration, topics ...string) boo
 // Forget drops cached knowledge under a topic: "client:ID", "grant:ID",
 // "session:ID", "user:ID", "token:JTI", or "*" for everything. Keys are the Ring's
 // to know: what was verified counts only under the keys it was verified with.
-func (p *Provider) Forget(topic string) {
-	p.memory.forget(topic)
-	if strings.HasPrefix(topic, "client:") {
+func (p *Provider) Forget(name string) {
+	p.memory.forget(name)
+	if strings.HasPrefix(name, "client:") {
 		p.memory.forget(anyClient)
 	}
 }
@@ -84,7 +96,7 @@ func (p *Provider) Client(ctx context.Context, id string) (Client, error) {
 		if s.err != nil {
 			maxAge = missAge
 		}
-		if p.memory.fresh(s.at, maxAge, "client:"+id) {
+		if p.memory.fresh(s.at, maxAge, topic{"client", id}) {
 			return s.value, s.err
 		}
 	}
@@ -117,8 +129,8 @@ func (p *Provider) standing(ctx context.Context, q StandingQuery) (Standing, err
 	return s, nil
 }
 
-func (q StandingQuery) topics() []string {
-	return []string{"grant:" + q.Grant, "session:" + q.Session, "user:" + q.Subject, "token:" + q.JTI}
+func (q StandingQuery) topics() []topic {
+	return []topic{{"grant", q.Grant}, {"session", q.Session}, {"user", q.Subject}, {"token", q.JTI}}
 }
 
 // remember puts what an authorization has just read into the cache, so that the
@@ -133,7 +145,7 @@ func (p *Provider) remember(q StandingQuery, s Standing, at time.Time) {
 // When it cannot tell, it says no.
 func (p *Provider) AllowOrigin(ctx context.Context, o string) bool {
 	s := p.origins.Load()
-	if s == nil || !p.memory.fresh(s.at, clientAge, anyClient) {
+	if s == nil || !p.memory.fresh(s.at, clientAge, topicOf(anyClient)) {
 		at := p.cfg.Now()
 		all, err := p.readOrigins(ctx)
 		if err != nil {

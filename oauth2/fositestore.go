@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/ory/fosite"
@@ -53,7 +54,7 @@ func (c fositeClient) GetResponseTypes() fosite.Arguments { return fosite.Argume
 // GetScopes returns the registered scopes, and those of a grant made before the
 // registration shrank.
 func (c fositeClient) GetScopes() fosite.Arguments {
-	return append(append(fosite.Arguments{}, c.w.client.Scopes...), c.w.grant.Scopes...)
+	return slices.Concat(c.w.client.Scopes, c.w.grant.Scopes)
 }
 
 // IsPublic reports whether the client can keep no secret.

@@ -39,15 +39,15 @@ type work struct {
 	id         string
 
 	expires map[fosite.TokenType]time.Time
-	claims  *fjwt.IDTokenClaims
-	headers *fjwt.Headers
+	claims  fjwt.IDTokenClaims
+	headers fjwt.Headers
 	err     error // ours, which fosite would otherwise hide under server_error
 }
 
 type workKey struct{}
 
 func newWork(c *Client, form url.Values) *work {
-	return &work{client: c, form: form, expires: map[fosite.TokenType]time.Time{}, claims: &fjwt.IDTokenClaims{}, headers: &fjwt.Headers{}}
+	return &work{client: c, form: form, expires: map[fosite.TokenType]time.Time{}}
 }
 
 func withWork(ctx context.Context, w *work) context.Context {
@@ -137,8 +137,8 @@ func (w *work) Clone() fosite.Session { return w }
 // IDTokenClaims returns the claims fosite looks at; ours are made in mintID.
 func (w *work) IDTokenClaims() *fjwt.IDTokenClaims {
 	w.claims.Subject = w.grant.Subject
-	return w.claims
+	return &w.claims
 }
 
 // IDTokenHeaders returns headers nobody sends.
-func (w *work) IDTokenHeaders() *fjwt.Headers { return w.headers }
+func (w *work) IDTokenHeaders() *fjwt.Headers { return &w.headers }

@@ -14,13 +14,21 @@ import (
 const trailLock = 0x67617465_7472616c // "gatetral", of the advisory lock
 
 var (
-	queryWaiting   = both(`SELECT 1 FROM outbox LIMIT 1`)
+	queryWaiting   = both(`SELECT 1 FROM outbox ORDER BY id LIMIT 1`) // by the index, which steps over what was carried away
 	queryLockTrail = both(`SELECT pg_try_advisory_xact_lock($1)`)
 	queryLast      = both(`SELECT position, hash FROM events ORDER BY position DESC LIMIT 1`)
 	queryOutbox    = both(`SELECT id, data FROM outbox ORDER BY id LIMIT $1`)
-	queryPosition  = both(`INSERT INTO events (position, id, hash, kind, at, subject, client_id, reference, data) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`)
-	queryCarried   = inSet(`DELETE FROM outbox WHERE id {set}`)
 	queryReference = both(`SELECT 0, '', data FROM outbox WHERE reference = $1 ORDER BY id`)
+
+	// On Postgres a whole gathering is carried in one statement, on SQLite row by row.
+	queryCarry = both(`WITH carried AS (DELETE FROM outbox WHERE id = ANY($2::text[]) RETURNING id, reference, data)
+		INSERT INTO events (position, id, hash, kind, at, subject, client_id, reference, data)
+		SELECT p.position, p.id, p.hash, p.kind, p.at, p.subject, p.client_id, c.reference, c.data
+		FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::text[], $7::text[])
+			AS p(position, id, hash, kind, at, subject, client_id) JOIN carried c ON c.id = p.id`)
+	queryPlace = both(`INSERT INTO events (position, id, hash, kind, at, subject, client_id, reference, data)
+		SELECT $1, id, $3, $4, $5, $6, $7, reference, data FROM outbox WHERE id = $2`)
+	queryPlaced = both(`DELETE FROM outbox WHERE id IN (SELECT value FROM json_each($1))`)
 )
 
 // outboxRow is e as the outbox keeps it.
@@ -84,14 +92,34 @@ func (d *DB) SequenceEvents(ctx context.Context, limit int, link func(previous s
 	return n, nil
 }
 
+// A gathering is events that have got their places, column by column.
+type gathering struct {
+	positions, times                      []int64
+	ids, hashes, kinds, subjects, clients []string
+}
+
+func (g *gathering) add(e audit.Event) {
+	g.positions, g.times = append(g.positions, e.Position), append(g.times, micros(e.At))
+	g.ids, g.hashes, g.kinds = append(g.ids, e.ID), append(g.hashes, e.Hash), append(g.kinds, string(e.Kind))
+	g.subjects, g.clients = append(g.subjects, e.Subject), append(g.clients, e.ClientID)
+}
+
+// rows is g as the arguments of queryPlace.
+func (g *gathering) rows() [][]any {
+	rows := make([][]any, len(g.ids))
+	for i := range rows {
+		rows[i] = []any{g.positions[i], g.ids[i], g.hashes[i], g.kinds[i], g.times[i], g.subjects[i], g.clients[i]}
+	}
+	return rows
+}
+
 func (d *DB) sequence(ctx context.Context, limit int, link func(previous string, e audit.Event) string) (int, error) {
 	var position int64
 	var hash string
 	if err := d.one(ctx, queryLast, nil, &position, &hash); err != nil && !isNone(err) {
 		return 0, err
 	}
-	var rows [][]any
-	var ids []string
+	var g gathering
 	err := d.all(ctx, queryOutbox, []any{limit}, func(r row) error {
 		var id, data string
 		if err := r.Scan(&id, &data); err != nil {
@@ -102,20 +130,29 @@ func (d *DB) sequence(ctx context.Context, limit int, link func(previous string,
 			return fmt.Errorf("decode event %s: %w", id, err)
 		}
 		position++
-		e.Position = position
+		e.ID, e.Position = id, position
 		hash = link(hash, e)
-		ids = append(ids, id)
-		rows = append(rows, []any{position, id, hash, string(e.Kind), micros(e.At), e.Subject, e.ClientID, e.Reference, data})
+		e.Hash = hash
+		g.add(e)
 		return nil
 	})
-	if err != nil || len(rows) == 0 {
+	if err != nil || len(g.ids) == 0 {
 		return 0, err
 	}
-	if err := d.batch(ctx, queryPosition, rows); err != nil {
-		return 0, err
+	return len(g.ids), d.carry(ctx, &g)
+}
+
+// carry moves g from the outbox into the trail.
+func (d *DB) carry(ctx context.Context, g *gathering) error {
+	if d.dialect == postgres {
+		_, err := d.exec(ctx, queryCarry, g.positions, g.ids, g.hashes, g.kinds, g.times, g.subjects, g.clients)
+		return err
 	}
-	_, err = d.exec(ctx, queryCarried, d.dialect.set(ids))
-	return len(rows), err
+	if err := d.batch(ctx, queryPlace, g.rows()); err != nil {
+		return err
+	}
+	_, err := d.exec(ctx, queryPlaced, list(g.ids))
+	return err
 }
 
 // Events implements audit.Store.
