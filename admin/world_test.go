@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"net/url"
 	"path/filepath"
 	"strings"
@@ -16,9 +17,11 @@ import (
 
 	"github.com/gatekeeper-oidc/gatekeeper/audit"
 	"github.com/gatekeeper-oidc/gatekeeper/identity"
+	"github.com/gatekeeper-oidc/gatekeeper/internal/fetch"
 	"github.com/gatekeeper-oidc/gatekeeper/internal/web"
 	"github.com/gatekeeper-oidc/gatekeeper/keys"
 	"github.com/gatekeeper-oidc/gatekeeper/oauth2"
+	"github.com/gatekeeper-oidc/gatekeeper/oidc"
 	"github.com/gatekeeper-oidc/gatekeeper/storage"
 	"github.com/gatekeeper-oidc/gatekeeper/storage/state"
 )
@@ -86,9 +89,18 @@ func newWorld(t *testing.T) *world {
 	if err := ring.Load(ctx); err != nil {
 		t.Fatal(err)
 	}
+	outside, err := fetch.New(fetch.Config{Now: clock, Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, DangerouslyAllowHTTP: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sets, err := keys.NewClientSets(keys.ClientSetsConfig{Fetcher: outside, Now: clock})
+	if err != nil {
+		t.Fatal(err)
+	}
 	limits := state.NewMemory(clock, 0)
 	provider, err := oauth2.NewProvider(oauth2.Config{
 		Issuer: issuer, Store: db, Keys: ring, Vault: vault, Trail: trail, Limits: limits, Log: log, Now: clock, Scopes: Scopes(),
+		ClientKeys: sets, Claims: oidc.ClaimTable{}, Fetch: outside,
 		Lifetimes: oauth2.Lifetimes{
 			Code: time.Minute, Access: 15 * time.Minute, IDToken: 15 * time.Minute, Refresh: time.Hour, RefreshIdle: time.Hour, Interaction: time.Hour,
 		},
