@@ -41,7 +41,7 @@ var ignored = []string{"id", "created_at", "updated_at"}
 
 // preset members get their value from the type of the client when a declaration
 // leaves them out, so that a short declaration is not a difference.
-var preset = []string{"grants", "scopes", "auth_method", "access_token", "access_token_alg", "id_token_alg"}
+var preset = []string{"grants", "response_types", "scopes", "auth_method", "access_token", "access_token_alg", "id_token_alg"}
 
 // Plan returns the changes that make have into want, in the order of their ids:
 // first what is created and updated, then, only with prune, what is deleted.

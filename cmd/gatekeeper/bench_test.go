@@ -353,7 +353,7 @@ func TestRoundTrips(t *testing.T) {
 	}
 }
 
-// TestKeysCostNoMemoryToServe doubles the key set and counts what serving it, and
+// TestKeysCostNoMemoryToServe turns every signing key, so that two of each are published, and counts what serving it, and
 // the discovery document beside it, allocates.
 func TestKeysCostNoMemoryToServe(t *testing.T) { //nolint:paralleltest // AllocsPerRun counts the whole process
 	r := newRig(t, stores(t)["sqlite"]())
@@ -374,10 +374,10 @@ func TestKeysCostNoMemoryToServe(t *testing.T) { //nolint:paralleltest // Allocs
 	}
 	setAfter, large := serve("/oidc/jwks")
 	discoveryAfter, _ := serve("/.well-known/openid-configuration")
-	if large < 2*small-100 {
-		t.Errorf("the key set has %d bytes, then %d: it did not double", small, large)
+	if large < small*3/2 { // keys to encrypt to are published one at a time
+		t.Errorf("the key set has %d bytes, then %d: it did not grow", small, large)
 	}
 	if setAfter > set || discoveryAfter > discovery {
-		t.Errorf("allocations with twice the keys: key set %v, then %v; discovery %v, then %v", set, setAfter, discovery, discoveryAfter)
+		t.Errorf("allocations with more keys: key set %v, then %v; discovery %v, then %v", set, setAfter, discovery, discoveryAfter)
 	}
 }
