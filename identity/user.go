@@ -252,7 +252,8 @@ func (s *Service) Unlock(ctx context.Context, actor, userID string) error {
 }
 
 // SetPassword replaces a password and ends every session of the user but those in
-// keep. Faults: NotFound, Invalid ("weak_password"), Unavailable.
+// keep. With none to keep it is a reset: somebody else may have had the account,
+// so every grant goes too. Faults: NotFound, Invalid ("weak_password"), Unavailable.
 func (s *Service) SetPassword(ctx context.Context, actor, userID, password string, keep ...string) error {
 	u, err := s.User(ctx, userID)
 	if err != nil {
@@ -270,7 +271,15 @@ func (s *Service) SetPassword(ctx context.Context, actor, userID, password strin
 		if err != nil {
 			return err
 		}
-		return s.Trail.Record(ctx, audit.Event{Kind: audit.PasswordChanged, Actor: actor, Subject: userID, Sessions: ended})
+		e := audit.Event{Kind: audit.PasswordChanged, Actor: actor, Subject: userID, Sessions: ended}
+		if len(keep) == 0 {
+			revoked, err := s.Store.RevokeGrants(ctx, userID, "")
+			if err != nil {
+				return err
+			}
+			e.Detail = map[string]string{"grants": strconv.Itoa(len(revoked))}
+		}
+		return s.Trail.Record(ctx, e)
 	})
 	if err != nil {
 		return fmt.Errorf("set password of user %s: %w", userID, err)

@@ -192,6 +192,7 @@ func TestSetPasswordKeepsOnlyTheSessionsNamed(t *testing.T) {
 			u := w.person(t, "alice@example.org")
 			mine, _ := w.begin(t, u, nil, "pwd")
 			w.begin(t, u, nil, "pwd")
+			w.store.data.grants[u.ID] = []string{"g1"}
 			var keep []string
 			if c.keep {
 				keep = []string{mine.ID}
@@ -203,6 +204,9 @@ func TestSetPasswordKeepsOnlyTheSessionsNamed(t *testing.T) {
 			}
 			if live, _ := w.Sessions(t.Context(), u.ID); len(live) != c.want {
 				t.Errorf("got %d sessions, want %d", len(live), c.want)
+			}
+			if left := w.store.data.grants[u.ID]; len(left) != c.want {
+				t.Errorf("%d grants are left, want %d: a reset takes them, a change does not", len(left), c.want)
 			}
 			if _, err := w.Authenticate(t.Context(), u.Email, "four yellow submarines"); err != nil {
 				t.Error(err)
