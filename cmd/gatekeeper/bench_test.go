@@ -274,7 +274,7 @@ func BenchmarkOperations(b *testing.B) {
 	for name, database := range stores(b) {
 		b.Run(name, func(b *testing.B) {
 			r := newRig(b, database())
-			for _, op := range operations() {
+			for _, op := range append(operations(), requestOperations()...) {
 				b.Run(op.name, func(b *testing.B) {
 					r.tb = b
 					a := op.prepare(r)
@@ -336,7 +336,7 @@ func TestRoundTrips(t *testing.T) {
 	for name, database := range stores(t) {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t, database())
-			for _, op := range operations() {
+			for _, op := range append(operations(), requestOperations()...) {
 				r.tb = t
 				a := op.prepare(r)
 				r.trips(a)
