@@ -75,7 +75,7 @@ func TestRefusedAtTheApplication(t *testing.T) {
 			change     func(q url.Values)
 		}{
 			{"no response type", "invalid_request", func(q url.Values) { q.Del("response_type") }},
-			{"unknown response type", "unsupported_response_type", func(q url.Values) { q.Set("response_type", "token") }},
+			{"unknown response type", "unsupported_response_type", func(q url.Values) { q.Set("response_type", "none") }},
 			{"unknown response mode", "invalid_request", func(q url.Values) { q.Set("response_mode", "smoke") }},
 			{"no PKCE", "invalid_request", func(q url.Values) { q.Del("code_challenge"); q.Del("code_challenge_method") }},
 			{"plain PKCE", "invalid_request", func(q url.Values) { q.Set("code_challenge_method", "plain") }},
@@ -84,8 +84,8 @@ func TestRefusedAtTheApplication(t *testing.T) {
 			{"prompt none with login", "invalid_request", func(q url.Values) { q.Set("prompt", "none login") }},
 			{"unknown prompt", "invalid_request", func(q url.Values) { q.Set("prompt", "sing") }},
 			{"negative max_age", "invalid_request", func(q url.Values) { q.Set("max_age", "-1") }},
-			{"request object", "request_not_supported", func(q url.Values) { q.Set("request", "eyJ.e30.") }},
-			{"request URI", "request_uri_not_supported", func(q url.Values) { q.Set("request_uri", "https://example.org/r") }},
+			{"unsigned request object", "invalid_request_object", func(q url.Values) { q.Set("request", "eyJ.e30.") }},
+			{"unregistered request URI", "invalid_request_uri", func(q url.Values) { q.Set("request_uri", "https://example.org/r") }},
 			{"line feed in the scope", "invalid_scope", func(q url.Values) { q.Set("scope", "openid\r\nX: y") }},
 			{"nobody signed in", "login_required", func(q url.Values) { q.Set("prompt", "none") }},
 			{"forged hint", "invalid_request", func(q url.Values) { q.Set("id_token_hint", "eyJhbGciOiJub25lIn0.e30.") }},

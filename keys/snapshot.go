@@ -5,12 +5,14 @@ import (
 	"context"
 	"crypto"
 	"crypto/sha256"
+	"encoding/base32"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -325,13 +327,14 @@ func publicJWK(public crypto.PublicKey, id, alg string) jose.JSONWebKey {
 	return jose.JSONWebKey{Key: public, KeyID: id, Algorithm: alg, Use: use}
 }
 
-// thumbprint is the RFC 7638 name of a public key: base64url of SHA-256.
+// thumbprint is the RFC 7638 name of a public key: its SHA-256 in base32, small
+// letters, so that a name never begins with a dash where an operator types it.
 func thumbprint(public crypto.PublicKey) (string, error) {
 	sum, err := (&jose.JSONWebKey{Key: public}).Thumbprint(crypto.SHA256)
 	if err != nil {
 		return "", fmt.Errorf("name a key: %w", err)
 	}
-	return base64.RawURLEncoding.EncodeToString(sum), nil
+	return strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(sum)), nil
 }
 
 // tagOf is the strong ETag (RFC 9110 section 8.8.3) of body.
