@@ -39,6 +39,10 @@ type API interface {
 	RotateKeys(ctx context.Context, alg string, now bool) ([]keys.Listed, error)
 	RevokeKey(ctx context.Context, id string) error
 
+	CreateInitialToken(ctx context.Context, in InitialTokenInput) (InitialTokenWithSecret, error)
+	InitialTokens(ctx context.Context) ([]oauth2.InitialToken, error) // newest first, live or not
+	RevokeInitialToken(ctx context.Context, id string) error
+
 	InspectToken(ctx context.Context, token string) (TokenInfo, error)
 	RevokeToken(ctx context.Context, token string) error
 
@@ -63,6 +67,19 @@ type ClientWithSecret struct {
 type RotateInput struct {
 	Secret  string        `json:"client_secret,omitempty"` // "" generates one
 	KeepOld time.Duration `json:"keep_old,omitempty"`      // nanoseconds in JSON
+}
+
+// InitialTokenInput is an initial access token to make (RFC 7591 section 3).
+type InitialTokenInput struct {
+	Name string        `json:"name,omitempty"`
+	Uses int           `json:"uses,omitempty"` // registrations it is good for; 0: one
+	Life time.Duration `json:"life,omitempty"` // nanoseconds in JSON; 0: a day
+}
+
+// InitialTokenWithSecret is an initial access token and its secret, shown this once.
+type InitialTokenWithSecret struct {
+	oauth2.InitialToken
+	Token string `json:"token"`
 }
 
 // UserInput is a user to create.

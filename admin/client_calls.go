@@ -205,6 +205,25 @@ func (c *Client) RevokeKey(ctx context.Context, id string) error {
 	return tell(ctx, c, remove("keys", id))
 }
 
+// CreateInitialToken asks POST /registration-tokens.
+func (c *Client) CreateInitialToken(ctx context.Context, in InitialTokenInput) (InitialTokenWithSecret, error) {
+	return ask[InitialTokenWithSecret](ctx, c, post(in, "registration-tokens"))
+}
+
+// InitialTokens asks GET /registration-tokens.
+func (c *Client) InitialTokens(ctx context.Context) ([]oauth2.InitialToken, error) {
+	out, err := ask[initialTokenList](ctx, c, get("registration-tokens"))
+	return out.Tokens, err
+}
+
+// RevokeInitialToken asks DELETE /registration-tokens/{id}.
+func (c *Client) RevokeInitialToken(ctx context.Context, id string) error {
+	if err := named("registration_token", id); err != nil {
+		return err
+	}
+	return tell(ctx, c, remove("registration-tokens", id))
+}
+
 // InspectToken asks POST /tokens/introspect.
 func (c *Client) InspectToken(ctx context.Context, token string) (TokenInfo, error) {
 	return ask[TokenInfo](ctx, c, post(tokenInput{Token: token}, "tokens", "introspect"))

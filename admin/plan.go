@@ -37,7 +37,7 @@ type FieldChange struct {
 }
 
 // ignored members are the server's to set.
-var ignored = []string{"id", "created_at", "updated_at"}
+var ignored = []string{"id", "dynamic", "created_at", "updated_at"}
 
 // preset members get their value from the type of the client when a declaration
 // leaves them out, so that a short declaration is not a difference.

@@ -54,6 +54,9 @@ type (
 	consentList struct {
 		Consents []consent.Consent `json:"consents"`
 	}
+	initialTokenList struct {
+		Tokens []oauth2.InitialToken `json:"tokens"`
+	}
 	keyList struct {
 		Keys []keys.Listed `json:"keys"`
 	}
@@ -81,7 +84,7 @@ type (
 // routes is the whole API.
 func routes(api API) []route {
 	var all []route
-	for _, part := range [][]route{clientRoutes(api), userRoutes(api), personRoutes(api), keyRoutes(api), trailRoutes(api)} {
+	for _, part := range [][]route{clientRoutes(api), registrationRoutes(api), userRoutes(api), personRoutes(api), keyRoutes(api), trailRoutes(api)} {
 		all = append(all, part...)
 	}
 	return all
@@ -116,6 +119,22 @@ func clientRoutes(api API) []route {
 		})},
 		{"POST", "/clients/{id}/secret", "rotateSecret", "Give an application a new secret, shown this once", write, nil, exchange(func(r *http.Request, in RotateInput) (ClientWithSecret, error) {
 			return api.RotateSecret(r.Context(), r.PathValue("id"), in)
+		})},
+	}
+}
+
+func registrationRoutes(api API) []route {
+	read, write := []string{ScopeAll, ScopeClients, ScopeRead}, []string{ScopeAll, ScopeClients}
+	return []route{
+		{"GET", "/registration-tokens", "listRegistrationTokens", "List the initial access tokens that let applications register themselves", read, nil, answer(func(r *http.Request) (initialTokenList, error) {
+			list, err := api.InitialTokens(r.Context())
+			return initialTokenList{some(list)}, err
+		})},
+		{"POST", "/registration-tokens", "createRegistrationToken", "Make an initial access token, shown this once", write, nil, created(func(r *http.Request, in InitialTokenInput) (InitialTokenWithSecret, error) {
+			return api.CreateInitialToken(r.Context(), in)
+		})},
+		{"DELETE", "/registration-tokens/{id}", "revokeRegistrationToken", "Make an initial access token worthless", write, nil, done(func(r *http.Request) error {
+			return api.RevokeInitialToken(r.Context(), r.PathValue("id"))
 		})},
 	}
 }

@@ -22,6 +22,7 @@ const setupTTL = 30 * time.Minute
 type Engine interface {
 	Inspect(ctx context.Context, token string) (oauth2.Token, error)
 	CheckClient(c *oauth2.Client) error
+	CheckSector(ctx context.Context, c *oauth2.Client) error
 	NewSecret(c *oauth2.Client) (plain string, keep oauth2.SecretHash)
 	KeepSecret(c *oauth2.Client, plain string) (oauth2.SecretHash, error)
 }
@@ -34,6 +35,7 @@ type Service struct {
 	People  *identity.Service
 	OAuth   Engine
 	Store   oauth2.Store
+	Tokens  InitialTokens
 	Allowed consent.Store
 	Ring    *keys.Ring
 	Trail   *audit.Trail

@@ -27,6 +27,10 @@ func (s *Service) CreateClient(ctx context.Context, in ClientInput) (ClientWithS
 	if err := guardClient(ctx, c); err != nil {
 		return ClientWithSecret{}, err
 	}
+	if err := s.OAuth.CheckSector(ctx, &c); err != nil {
+		return ClientWithSecret{}, fmt.Errorf("create client %s: %w", c.ID, err)
+	}
+	c.Dynamic = false // it did not register itself
 	plain, keep, err := s.secret(c, in.Secret)
 	if err != nil {
 		return ClientWithSecret{}, err
@@ -53,18 +57,22 @@ func (s *Service) CreateClient(ctx context.Context, in ClientInput) (ClientWithS
 
 // UpdateClient replaces an application whole, but for its secrets and its birth.
 func (s *Service) UpdateClient(ctx context.Context, c oauth2.Client) (oauth2.Client, error) {
+	if err := s.checkNewSector(ctx, c); err != nil {
+		return oauth2.Client{}, fmt.Errorf("update client %s: %w", c.ID, err)
+	}
 	err := s.Store.InTx(ctx, func(ctx context.Context) error {
 		have, err := s.client(ctx, c.ID)
 		if err != nil {
 			return err
 		}
+		c.Dynamic = have.Dynamic
 		if err := s.OAuth.CheckClient(&c); err != nil {
 			return err
 		}
 		if err := errors.Join(guardClient(ctx, have), guardClient(ctx, c)); err != nil {
 			return err
 		}
-		if c.Secrets = have.Secrets; !keepsSecret(c) {
+		if c.Secrets = have.Secrets; !c.KeepsSecret() {
 			c.Secrets = nil
 		}
 		if err := sharedSecretKnown(c); err != nil {
@@ -83,6 +91,26 @@ func (s *Service) UpdateClient(ctx context.Context, c oauth2.Client) (oauth2.Cli
 		return oauth2.Client{}, fmt.Errorf("update client %s: %w", c.ID, err)
 	}
 	return shown(c), nil
+}
+
+// checkNewSector looks at the sector document of an application that is to be
+// changed, before the transaction and only where the change is about it: a name
+// can change while somebody else's server is down.
+func (s *Service) checkNewSector(ctx context.Context, c oauth2.Client) error {
+	if c.SectorIdentifierURI == "" {
+		return nil
+	}
+	have, err := s.client(ctx, c.ID)
+	if err != nil {
+		return err
+	}
+	if have.SectorIdentifierURI == c.SectorIdentifierURI && slices.Equal(have.RedirectURIs, c.RedirectURIs) {
+		return nil
+	}
+	if err := s.OAuth.CheckClient(&c); err != nil {
+		return err
+	}
+	return s.OAuth.CheckSector(ctx, &c)
 }
 
 // DeleteClient removes an application and revokes what it was granted.
@@ -138,7 +166,7 @@ func (s *Service) RotateSecret(ctx context.Context, id string, in RotateInput) (
 		if err := guardClient(ctx, c); err != nil {
 			return err
 		}
-		if !keepsSecret(c) {
+		if !c.KeepsSecret() {
 			return invalid("client_has_secret", "Client "+id+" authenticates with "+c.AuthMethod+" and has no secret.")
 		}
 		plain, keep, err := s.secret(c, in.Secret)
@@ -181,9 +209,9 @@ func retired(old []oauth2.SecretHash, now time.Time, keep time.Duration) []oauth
 // to keep of it; both are empty for one that has none.
 func (s *Service) secret(c oauth2.Client, brought string) (plain string, keep []oauth2.SecretHash, err error) {
 	switch {
-	case !keepsSecret(c) && brought != "":
+	case !c.KeepsSecret() && brought != "":
 		return "", nil, invalid("client_has_secret", "A client that authenticates with "+c.AuthMethod+" has no secret.")
-	case !keepsSecret(c):
+	case !c.KeepsSecret():
 		return "", nil, nil
 	case brought == "":
 		made, h := s.OAuth.NewSecret(&c)
@@ -196,16 +224,10 @@ func (s *Service) secret(c oauth2.Client, brought string) (plain string, keep []
 	return brought, []oauth2.SecretHash{h}, nil
 }
 
-// keepsSecret reports whether the application has a secret: to authenticate with,
-// or to have its answers signed with.
-func keepsSecret(c oauth2.Client) bool {
-	return c.SharesSecret() || slices.Contains([]string{oauth2.AuthBasic, oauth2.AuthPost}, c.AuthMethod)
-}
-
 // sharedSecretKnown holds a changed application that now shares its secret to
 // having one of which more than the hash was kept.
 func sharedSecretKnown(c oauth2.Client) error {
-	if !c.SharesSecret() || slices.ContainsFunc(c.Secrets, func(s oauth2.SecretHash) bool { return s.Sealed != nil }) {
+	if !c.LacksShared() {
 		return nil
 	}
 	return invalid("client_secret_shared", "HS256 and client_secret_jwt need the secret itself, and only a hash of this client's was kept; "+

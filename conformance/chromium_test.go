@@ -114,3 +114,37 @@ func listen(t *testing.T, tab context.Context) (complaints func() []string) {
 		return slices.DeleteFunc(slices.Clone(heard), func(s string) bool { return strings.Contains(s, "/favicon.ico") }) // the application has none
 	}
 }
+
+// TestLogoInChromium: a real browser shows the logo that we fetched, and the
+// initial where there was none to fetch, without asking anybody but us.
+func TestLogoInChromium(t *testing.T) {
+	t.Parallel()
+	exe := service(t, "GATEKEEPER_TEST_CHROMIUM")
+	d, s := embedded(t), newSite(t)
+	logo := s.publish("/logo.png", "image/png", picture(t))
+	opts := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(exe), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.UserDataDir(t.TempDir()))
+	alloc, cancel := chromedp.NewExecAllocator(t.Context(), opts...)
+	t.Cleanup(cancel)
+	tab, cancel := chromedp.NewContext(alloc)
+	t.Cleanup(cancel)
+	tab, cancel = context.WithTimeout(tab, 2*time.Minute)
+	t.Cleanup(cancel)
+	for id, tt := range map[string]struct {
+		address string
+		width   int // of the picture itself
+	}{"shown": {logo, 2}, "missing": {s.URL + "/nothing.png", 56}} {
+		secret := d.client(t, id, "--name", "The Shop", "--redirect-uri", callback, "--logo-uri", tt.address)
+		if err := chromedp.Do(tab, chromedp.Navigate(newApp(t, d, id, secret, callback).begin().url), chromedp.WaitVisible("#client-logo")); err != nil {
+			t.Fatal(err)
+		}
+		const loaded = `(async () => { const i = document.getElementById("client-logo"); await i.decode(); return i.naturalWidth })()`
+		width, err := chromedp.Run(tab, chromedp.Evaluate[int](loaded, chromedp.EvalAwaitPromise))
+		if err != nil || width != tt.width {
+			t.Errorf("%s: a picture %d wide, %v; want %d", id, width, err, tt.width)
+		}
+		elsewhere, err := chromedp.Run(tab, chromedp.Evaluate[int](`performance.getEntriesByType("resource").filter(e => !e.name.startsWith(location.origin + "/")).length`))
+		if err != nil || elsewhere != 0 {
+			t.Errorf("%s: the page asked %d others, %v", id, elsewhere, err)
+		}
+	}
+}

@@ -50,7 +50,7 @@ var homes = map[string][]string{
 	"github.com/pressly/goose/v3":         {"storage"},
 	"modernc.org/sqlite":                  {"storage"},
 	"github.com/redis/go-redis/v9":        {"storage/state"},
-	"github.com/maypok86/otter/v2":        {"oauth2"},
+	"github.com/maypok86/otter/v2":        {"oauth2", "oidc"},
 	"github.com/google/uuid":              {"audit", "identity", "oauth2", "storage"},
 	"github.com/prometheus/client_golang": {"internal/meter"},
 	"github.com/goccy/go-yaml":            {"internal/config", "cmd/gatekeeper"},

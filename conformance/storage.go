@@ -9,21 +9,26 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gatekeeper-oidc/gatekeeper/admin"
 	"github.com/gatekeeper-oidc/gatekeeper/audit"
 	"github.com/gatekeeper-oidc/gatekeeper/consent"
 	"github.com/gatekeeper-oidc/gatekeeper/identity"
 	"github.com/gatekeeper-oidc/gatekeeper/internal/fault"
 	"github.com/gatekeeper-oidc/gatekeeper/keys"
 	"github.com/gatekeeper-oidc/gatekeeper/oauth2"
+	"github.com/gatekeeper-oidc/gatekeeper/oidc"
 )
 
 // Stores is every Store of the program and what the store itself promises.
 type Stores interface {
+	admin.InitialTokens
 	audit.Store
 	consent.Store
 	identity.Store
 	keys.Store
 	oauth2.Store
+	oauth2.UsageStore
+	oidc.RegistrationStore
 	Now(ctx context.Context) (time.Time, error)
 	Clean(ctx context.Context, limit int) (deleted int, err error)
 	Listen(ctx context.Context, f func(topic string)) error
@@ -43,6 +48,7 @@ func Storage(t *testing.T, open func(t *testing.T) Stores) {
 		{"users", userContracts()},
 		{"sessions", sessionContracts()},
 		{"clients", clientContracts()},
+		{"registrations", registrationContracts()},
 		{"grants", grantContracts()},
 		{"standing", standingContracts()},
 		{"keys", keyContracts()},

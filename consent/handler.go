@@ -85,15 +85,17 @@ func (h *Handler) show(w http.ResponseWriter, r *http.Request) error {
 		ask = beyond(asked, allowed)
 		known = beyond(asked, ask)
 	}
+	app := templates.NewApp(c.ID, c.Name, in.Request.RedirectURI)
+	app.Links = templates.Links{Home: c.ClientURI, Policy: c.PolicyURI, Terms: c.TOSURI, Logo: c.LogoURI != ""}
 	form := templates.Form{Action: pathConsent, CSRF: h.mux.FormToken(w, r)}
 	form.Fields = []templates.Field{{Name: "i", Value: in.ID}, {Name: "session", Value: s.ID}}
 	return h.mux.Render(w, http.StatusOK, templates.Consent{
 		Locale: h.pages.Locale(r.Header.Get("Accept-Language"), in.Request.UILocales...),
 		Form:   form,
-		App:    templates.NewApp(c.ID, c.Name, in.Request.RedirectURI),
+		App:    app,
 		Person: templates.Person{ID: u.ID, Name: u.Profile.Name, Email: u.Email},
 		Scopes: worded(ask, u), Known: worded(known, u),
-		Policy: c.PolicyURI, Terms: c.TOSURI, Switch: switchAccount + url.QueryEscape(in.ID),
+		Switch: switchAccount + url.QueryEscape(in.ID),
 	})
 }
 

@@ -118,6 +118,7 @@ func (h *Handler) visit(w http.ResponseWriter, r *http.Request, params url.Value
 			return visit{}, fmt.Errorf("client of interaction %s: %w", id, err)
 		}
 		v.app = templates.NewApp(c.ID, c.Name, v.in.Request.RedirectURI)
+		v.app.Links = templates.Links{Home: c.ClientURI, Policy: c.PolicyURI, Terms: c.TOSURI, Logo: c.LogoURI != ""}
 	}
 	v.locale = h.cfg.Pages.Locale(r.Header.Get("Accept-Language"), v.in.Request.UILocales...)
 	return v, nil

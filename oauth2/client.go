@@ -167,6 +167,18 @@ func (c *Client) Pairwise() bool { return c.SubjectType == SubjectPairwise }
 // May reports whether the client is registered for a grant.
 func (c *Client) May(grant string) bool { return slices.Contains(c.Grants, grant) }
 
+// KeepsSecret reports whether the client has a secret: to authenticate with, or to
+// have its answers signed with.
+func (c *Client) KeepsSecret() bool {
+	return c.SharesSecret() || c.AuthMethod == AuthBasic || c.AuthMethod == AuthPost
+}
+
+// LacksShared reports whether the client shares its secret now, but of those it
+// was given only hashes were kept.
+func (c *Client) LacksShared() bool {
+	return c.SharesSecret() && !slices.ContainsFunc(c.Secrets, func(s SecretHash) bool { return s.Sealed != nil })
+}
+
 // SharesSecret reports whether the server needs the client's secret itself, not
 // only its hash: to check or to make an HMAC with it.
 func (c *Client) SharesSecret() bool {

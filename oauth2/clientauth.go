@@ -42,6 +42,7 @@ func (p *Provider) AuthenticateClient(r *http.Request, form url.Values) (Client,
 	}
 	if err == nil {
 		web.Note(r.Context(), slog.String("client_id", c.ID))
+		p.used(&c)
 		return c, nil
 	}
 	if k := fault.Of(err).Kind; k != fault.NotFound && k != fault.Unauthenticated {

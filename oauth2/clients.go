@@ -17,6 +17,9 @@ type clientCheck struct {
 	run  func(p *Provider, c *Client) string
 }
 
+// redirectRule is the one rule whose breach has an error code of its own.
+const redirectRule = "redirect_uris"
+
 var clientChecks = []clientCheck{
 	{"client_id_form", clientIDForm},
 	{"client_type_known", clientTypeKnown},
@@ -24,7 +27,7 @@ var clientChecks = []clientCheck{
 	{"client_keys", clientKeysFit},
 	{"grants_fit", grantsFit},
 	{"response_types_fit", responseTypesFit},
-	{"redirect_uris", redirectURIsFit},
+	{redirectRule, redirectURIsFit},
 	{"post_logout_redirect_uris", postLogoutFit},
 	{"scopes_known", scopesKnown},
 	{"audience", audienceFit},
@@ -41,12 +44,17 @@ var clientChecks = []clientCheck{
 }
 
 // CheckClient fills the presets of its type into c and says what is wrong with
-// it: fault.Invalid "invalid_client_metadata", with the rule that decided.
+// it: fault.Invalid "invalid_redirect_uri" or "invalid_client_metadata" (RFC 7591
+// section 3.2.2), with the rule that decided.
 func (p *Provider) CheckClient(c *Client) error {
 	p.preset(c)
 	for _, check := range clientChecks {
 		if why := check.run(p, c); why != "" {
-			return ruled(check.rule, invalid("invalid_client_metadata", why)).With("client_id", clip(c.ID, 100))
+			code := "invalid_client_metadata"
+			if check.rule == redirectRule {
+				code = "invalid_redirect_uri"
+			}
+			return ruled(check.rule, invalid(code, why)).With("client_id", clip(c.ID, 100))
 		}
 	}
 	return nil

@@ -81,7 +81,8 @@ func TestCheckClientRefuses(t *testing.T) {
 			cl := oauth2.Client{ID: "shop", RedirectURIs: []string{callback}}
 			c.edit(&cl)
 			err := f.p.CheckClient(&cl)
-			if got := fault.Of(err); err == nil || got.Rule != c.rule || got.Code != "invalid_client_metadata" {
+			code := map[bool]string{true: "invalid_redirect_uri", false: "invalid_client_metadata"}[c.rule == "redirect_uris"]
+			if got := fault.Of(err); err == nil || got.Rule != c.rule || got.Code != code {
 				t.Errorf("%s: %v by rule %q, want %s", c.name, err, got.Rule, c.rule)
 			}
 		}

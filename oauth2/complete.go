@@ -31,6 +31,7 @@ func (p *Provider) complete(ctx context.Context, req AuthorizeRequest, s identit
 	if want := req.Claims; want.EssentialACR && !slices.Contains(want.ACRValues, s.ACR) {
 		return nil, nil, &refusal{req, ruled("acr_essential", unmetACR(want.ACRValues))}
 	}
+	p.used(&c)
 	r, _ := parseResponseType(req.ResponseType)
 	params := url.Values{}
 	if r.code {

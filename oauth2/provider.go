@@ -51,6 +51,9 @@ type Config struct {
 	// tokens through the browser, and is off unless an operator wants it.
 	ResponseTypes []string
 	SignUp        bool // prompt=create leads to the sign-up page
+	// Used is told that an application that registered itself is in use; nil: nobody
+	// is. It must not block.
+	Used func(clientID string)
 }
 
 // Provider wraps fosite: requests in, tokens out.

@@ -22,6 +22,9 @@ func (p *Provider) provesSecret(c *Client, secret string) error {
 	return nil
 }
 
+// HasSecret reports whether secret is one of c's that is valid now.
+func (p *Provider) HasSecret(c *Client, secret string) bool { return p.provesSecret(c, secret) == nil }
+
 // NewSecret returns a generated secret for c (shown once) and what to keep of it.
 func (p *Provider) NewSecret(c *Client) (plain string, keep SecretHash) {
 	var b [32]byte

@@ -52,6 +52,7 @@ type metadata struct {
 	IntrospectionEndpoint string `json:"introspection_endpoint"`
 	EndSessionEndpoint    string `json:"end_session_endpoint"`
 	PushedEndpoint        string `json:"pushed_authorization_request_endpoint"`
+	RegistrationEndpoint  string `json:"registration_endpoint,omitempty"`
 
 	Scopes               []string `json:"scopes_supported,omitempty"`
 	ResponseTypes        []string `json:"response_types_supported"`
@@ -146,6 +147,9 @@ func newMetadata(cfg Config) metadata {
 	}
 	if algs := cfg.Keys.EncryptionAlgs(); len(algs) > 0 {
 		m.RequestObjectEncAlgs, m.RequestObjectEncs = algs, content
+	}
+	if cfg.Registration.Advertised() {
+		m.RegistrationEndpoint = cfg.Issuer + pathRegister
 	}
 	return m
 }

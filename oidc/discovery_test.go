@@ -46,7 +46,7 @@ func TestDiscoveryNames(t *testing.T) {
 	}
 	k := newWorld()
 	for name, change := range map[string]func(c *Config){
-		"everything": func(c *Config) { c.SignUp = true },
+		"everything": func(c *Config) { c.SignUp, c.Registration = true, RegistrationOpen },
 		"little":     func(c *Config) { c.Scopes = []string{"openid"} },
 	} {
 		cfg := k.config(t)
@@ -66,6 +66,25 @@ func TestDiscoveryNames(t *testing.T) {
 		prompts, _ := json.Marshal(doc["prompt_values_supported"])
 		if strings.Contains(string(prompts), "create") != cfg.SignUp {
 			t.Errorf("%s: prompts %s", name, prompts)
+		}
+	}
+}
+
+// TestDiscoveryOfRegistration: where nobody may register an application, there is
+// no word of it.
+func TestDiscoveryOfRegistration(t *testing.T) {
+	t.Parallel()
+	for mode, want := range map[RegistrationMode]string{
+		"": "", RegistrationClosed: "", RegistrationToken: issuer + "/oidc/register", RegistrationOpen: issuer + "/oidc/register",
+	} {
+		k := newWorld()
+		cfg := k.config(t)
+		cfg.Registration = mode
+		var doc struct {
+			Endpoint string `json:"registration_endpoint"`
+		}
+		if err := json.Unmarshal(get(t, k.road(t, cfg), issuer+"/.well-known/openid-configuration").Body.Bytes(), &doc); err != nil || doc.Endpoint != want {
+			t.Errorf("%q: %q, %v", mode, doc.Endpoint, err)
 		}
 	}
 }

@@ -18,6 +18,19 @@
 //	       registered URI + state ◄── 303 ──────────────────────────────────┤
 //	       /oidc/logout/done      ◄── 303, no URI ──────────────────────────┘
 //
+// Applications register themselves with a Registrar, where the operator lets them
+// (RFC 7591), and manage what they registered (RFC 7592). The table members says
+// which member of a registration is what of an oauth2.Client, and by what is not
+// in it, what an application cannot say of itself:
+//
+//	POST /oidc/register ── closed? too many? token? ──► members, a statement's over plain ones
+//	                                                        │
+//	   client, registration, event ◄── one transaction ◄── rules, oauth2.CheckClient, sector document
+//	        │                          (spends the token)
+//	        └── GET PUT DELETE /oidc/register/ID with its own token ── unused for long ──► Expire
+//
+// Logos shows what such an application looks like, without a browser asking it.
+//
 // A form posted from another site carries no SameSite=Lax cookie, so a POST that
 // shows no session is turned into the GET of the same request, which does.
 package oidc

@@ -29,7 +29,7 @@ type Sessions interface {
 	End(ctx context.Context, actor, userID string, kind audit.Kind, ids ...string) error
 }
 
-// Config is what a Handler needs. Everything but SignUp is required.
+// Config is what a Handler needs. Everything but SignUp and Registration is required.
 type Config struct {
 	Issuer        string
 	Provider      Provider
@@ -40,7 +40,8 @@ type Config struct {
 	ResponseTypes []string // offered to applications; empty: code alone
 	RequestURIs   bool     // request objects are fetched (request_uri)
 	SignUp        bool     // people may create their own account
-	SessionCookie string   // name of the session cookie, dropped at sign-out
+	Registration  RegistrationMode
+	SessionCookie string // name of the session cookie, dropped at sign-out
 }
 
 // Handler mounts discovery, the key set, userinfo and sign-out.

@@ -13,6 +13,7 @@ const (
 	keepGrant   = 24 * time.Hour // longer than any code lives: its row is what refuses a second redemption
 	keepSession = 7 * 24 * time.Hour
 	keepKey     = 7 * 24 * time.Hour
+	keepInitial = 7 * 24 * time.Hour
 )
 
 // A sweep deletes up to $2 rows that were over at $1. Rows another node is
@@ -36,6 +37,7 @@ var (
 		sweepOf("setup_tokens", 0, "id", "expires_at <= $1"),
 		sweepOf("revoked_tokens", keepToken, "jti", "expires_at <= $1"),
 		sweepOf("assertions", keepToken, "client_id, jti", "expires_at <= $1"),
+		sweepOf("initial_tokens", keepInitial, "id", "expires_at <= $1"),
 		sweepOf("sessions", keepSession, "id", "expires_at <= $1"),
 		sweepOf("sessions", keepSession, "id", "ended_at <> 0 AND ended_at <= $1"),
 		sweepOf("signing_keys", keepKey, "id", "remove_at <= $1"),

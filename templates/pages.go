@@ -87,8 +87,6 @@ type Consent struct {
 	Person Person
 	Scopes []Scope
 	Known  []Scope // allowed before, not asked again
-	Policy string  // the application's privacy statement
-	Terms  string  // and its terms of service
 	Switch string  // URL of the sign-in page for somebody else
 }
 

@@ -107,3 +107,22 @@ func luminance(t *testing.T, hex string) float64 {
 	}
 	return sum
 }
+
+// TestBadgesHaveTheColoursOfThePages: an initial as an image looks like the one in
+// the page.
+func TestBadgesHaveTheColoursOfThePages(t *testing.T) {
+	t.Parallel()
+	css, err := assetFiles.ReadFile("assets/page.css")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, colour := range badgeHues {
+		if want := "--hue-" + strconv.Itoa(i) + ": " + colour + ";"; !strings.Contains(string(css), want) {
+			t.Errorf("the style sheet has no %s", want)
+		}
+	}
+	badge := string(App{ID: "shop", Name: "<x>"}.Badge())
+	if !strings.Contains(badge, ">X</text>") || strings.Contains(badge, "<x>") {
+		t.Errorf("badge %s", badge)
+	}
+}

@@ -2,6 +2,7 @@ package templates
 
 import (
 	"hash/fnv"
+	"html"
 	"net"
 	"net/url"
 	"strconv"
@@ -19,6 +20,35 @@ type App struct {
 	Name  string
 	Host  string // of the redirect URI; "" for Local
 	Local bool   // a program on the person's device: nobody can say who made it
+	Links Links
+}
+
+// Links are the addresses an application gives for itself, "" for none. Nobody has
+// checked them.
+type Links struct {
+	Home, Policy, Terms string
+	Logo                bool // there is an image of it below LogoPath
+}
+
+// Any reports whether there is a link to show.
+func (l Links) Any() bool { return l.Home != "" || l.Policy != "" || l.Terms != "" }
+
+// LogoPath is where the pages expect the images of applications.
+const LogoPath = "/logo/"
+
+// LogoURL is where the image of the application is, on this server.
+func (a App) LogoURL() string { return LogoPath + url.PathEscape(a.ID) }
+
+// badgeHues are the style sheet's colours by daylight.
+var badgeHues = [hues]string{"#8a3b2c", "#6d5310", "#2f6136", "#1f5c78", "#4f4a94", "#84386b"}
+
+// Badge is the initial as an image (SVG), for where the application's own cannot
+// be had.
+func (a App) Badge() []byte {
+	n, _ := strconv.Atoi(a.Hue()) // a number below hues
+	return []byte(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 56 56" width="56" height="56"><rect width="56" height="56" fill="` + badgeHues[n] +
+		`"/><text x="28" y="36.5" font-family="Georgia, serif" font-size="24" font-weight="500" text-anchor="middle" fill="#ffffff">` +
+		html.EscapeString(a.Initial()) + `</text></svg>`)
 }
 
 // NewApp describes an application by its id, its name ("" shows the id) and the
@@ -47,8 +77,7 @@ func loopback(host string) bool {
 // Known reports whether there is an application to speak of.
 func (a App) Known() bool { return a.ID != "" }
 
-// Initial is the letter that stands for the application where others show an
-// image: we fetch none, and no image can pretend to be somebody else's.
+// Initial is the letter that stands for the application where it has no image.
 func (a App) Initial() string { return initial(a.Name) }
 
 // Hue picks one of the style sheet's colours, always the same for one id.

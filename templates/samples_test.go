@@ -6,6 +6,8 @@ import "time"
 // golden file.
 func samples() map[string]Page {
 	shop := NewApp("shop", "The Shop", "https://shop.example/callback")
+	linked := shop
+	linked.Links = Links{Home: "https://shop.example/", Policy: "https://shop.example/privacy", Terms: "https://shop.example/terms", Logo: true}
 	tool := NewApp("tool", "", "http://127.0.0.1:9/callback")
 	ana := Person{ID: "7b1f", Name: "Ana Example", Email: "ana@example.org"}
 	form := Form{Action: "/login", CSRF: "token", Fields: []Field{{"i", "interaction-1"}}}
@@ -31,6 +33,7 @@ func samples() map[string]Page {
 		"login_again": with(login, func(l *Login) {
 			l.Login, l.Fixed, l.Reason, l.Switch, l.SignUp = "ana@example.org", true, "again", "/login?i=interaction-1&as=other", ""
 		}),
+		"login_linked":    with(login, func(l *Login) { l.App = linked }),
 		"login_other":     with(login, func(l *Login) { l.Reason = "other" }),
 		"login_signed_up": with(login, func(l *Login) { l.Notice, l.Login = "signup", "" }),
 		"login_closed":    with(login, func(l *Login) { l.Closed, l.SignUp = true, "" }),
@@ -40,9 +43,11 @@ func samples() map[string]Page {
 		"signup_refused": SignUp{Form: form, App: shop, Name: "Ana", Login: "ana@example.org", MinPassword: 15, SignIn: "/login", Refused: Refused{
 			Key: "refused.password_length", Min: 15, Reference: "K7QM-2FXA",
 		}},
-		"setup":      Setup{Form: Form{Action: "/setup/abc", CSRF: "token"}, MinPassword: 15},
-		"consent":    Consent{Form: form, App: shop, Person: ana, Scopes: scopes, Policy: "https://shop.example/privacy", Terms: "https://shop.example/terms", Switch: "/login?i=interaction-1&as=other"},
-		"consent_de": Consent{Locale: "de", Form: form, App: shop, Person: ana, Scopes: scopes[3:], Known: scopes[:3], Switch: "/login?i=interaction-1&as=other"},
+		"setup":             Setup{Form: Form{Action: "/setup/abc", CSRF: "token"}, MinPassword: 15},
+		"consent":           Consent{Form: form, App: shop, Person: ana, Scopes: scopes, Switch: "/login?i=interaction-1&as=other"},
+		"consent_linked":    Consent{Form: form, App: linked, Person: ana, Scopes: scopes, Switch: "/login?i=interaction-1&as=other"},
+		"consent_linked_de": Consent{Locale: "de", Form: form, App: linked, Person: ana, Scopes: scopes[:1], Switch: "/login?i=interaction-1&as=other"},
+		"consent_de":        Consent{Locale: "de", Form: form, App: shop, Person: ana, Scopes: scopes[3:], Known: scopes[:3], Switch: "/login?i=interaction-1&as=other"},
 		"consent_local": Consent{
 			Form: form, App: tool, Person: Person{ID: "9", Email: "ben@example.org"}, Scopes: scopes[:1], Switch: "/login?i=interaction-1&as=other",
 		},

@@ -97,6 +97,9 @@ func (a *app) plan(ctx context.Context, b *backend, files []string, prune bool) 
 		return clientPlan{}, err
 	}
 	have = slices.DeleteFunc(have, func(c oauth2.Client) bool { return strings.HasPrefix(c.ID, tryPrefix) }) // on loan
+	have = slices.DeleteFunc(have, func(c oauth2.Client) bool {                                              // of those that registered themselves, only the ones named
+		return c.Dynamic && !slices.ContainsFunc(want, func(d declared) bool { return d.ID == c.ID })
+	})
 	p := clientPlan{secrets: map[string]string{}}
 	var clients []oauth2.Client
 	for _, d := range want {
@@ -207,7 +210,8 @@ func (a *app) exportCommand() *cobra.Command {
 	var file string
 	c := &cobra.Command{
 		Use: "export", Short: "Write every application as a file that apply reads",
-		Long:    "Write every application as a file that apply reads, in YAML, or JSON with -o json. There is no\nsecret in it: they are kept as hashes.",
+		Long: "Write every application as a file that apply reads, in YAML, or JSON with -o json. There is no\nsecret in it: they are kept as hashes. " +
+			"Applications that registered themselves are left out, and\n`apply --prune` leaves them alone.",
 		Example: "  gatekeeper export > clients.yaml\n  gatekeeper export -f clients.json -o json",
 		Args:    between(0),
 	}
@@ -217,7 +221,7 @@ func (a *app) exportCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		all = slices.DeleteFunc(all, func(c oauth2.Client) bool { return strings.HasPrefix(c.ID, tryPrefix) })
+		all = slices.DeleteFunc(all, func(c oauth2.Client) bool { return c.Dynamic || strings.HasPrefix(c.ID, tryPrefix) })
 		for i := range all {
 			all[i] = declaration(all[i])
 		}

@@ -54,6 +54,7 @@ func (cf *clientFlags) register(c *cobra.Command) {
 	f.StringVar(&cf.policyURI, "policy-uri", "", "its privacy policy")
 	f.StringVar(&cf.tosURI, "tos-uri", "", "its terms of service")
 	f.StringArrayVar(&cf.contacts, "contact", nil, "who answers for it (repeat)")
+	registerMetadata(c)
 	complete(c, "type", string(oauth2.Web), string(oauth2.SPA), string(oauth2.Native), string(oauth2.Machine))
 	complete(c, "grant", oauth2.GrantCode, oauth2.GrantRefresh, oauth2.GrantClientCredentials)
 	complete(c, "auth-method", oauth2.AuthBasic, oauth2.AuthPost, oauth2.AuthPrivateKey, oauth2.AuthNone)
@@ -111,6 +112,9 @@ func (cf *clientFlags) apply(a *app, given *pflag.FlagSet, c *oauth2.Client) err
 	}
 	if given.Changed("type") {
 		c.Type = oauth2.ClientType(cf.kind)
+	}
+	if err := applyMetadata(given, c); err != nil {
+		return err
 	}
 	cf.applyLists(given, c)
 	if err := cf.applyTimes(given, c); err != nil {

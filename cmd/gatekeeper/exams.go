@@ -15,6 +15,7 @@ import (
 
 	"github.com/gatekeeper-oidc/gatekeeper/identity"
 	"github.com/gatekeeper-oidc/gatekeeper/oauth2"
+	"github.com/gatekeeper-oidc/gatekeeper/oidc"
 	"github.com/gatekeeper-oidc/gatekeeper/storage"
 	"github.com/gatekeeper-oidc/gatekeeper/storage/state"
 )
@@ -214,6 +215,25 @@ func (p *patient) clients(ctx context.Context) []finding {
 	}
 	if len(all) == 0 {
 		return one(check, pass, fmt.Sprintf("%d, none with an insecure setting", n), "")
+	}
+	return all
+}
+
+// registration says what an open door lets in. A closed one is no finding.
+func (p *patient) registration(context.Context) []finding {
+	const check = "registration"
+	if !oidc.RegistrationMode(p.cfg.Registration).Advertised() {
+		return nil
+	}
+	var all []finding
+	if oidc.RegistrationMode(p.cfg.Registration) == oidc.RegistrationOpen {
+		all = append(all, finding{check, warn, "anybody may register an application", "registration: token lets in who holds one of gatekeeper registration token create"})
+	}
+	if p.cfg.RegistrationInsecureNoPKCE {
+		all = append(all, finding{check, warn, "applications that register themselves need no PKCE", "registration_insecure_no_pkce: false"})
+	}
+	if len(all) == 0 {
+		return one(check, pass, "applications register themselves with a token", "")
 	}
 	return all
 }

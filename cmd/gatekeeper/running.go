@@ -20,6 +20,7 @@ const (
 	setupTTL  = 30 * time.Minute
 	cleanTick = time.Minute
 	cleanRows = 1000 // at most, of each kind, in one transaction
+	cleanApps = 100  // unused applications at most, each in a transaction of its own
 )
 
 // serve runs the program until ctx ends.
@@ -133,6 +134,7 @@ func (p *program) workers() []worker {
 	return []worker{
 		{"trail", p.trail.Run},
 		{"keys", p.ring.Run},
+		{"usage", p.usage.Run},
 		{"bell", func(ctx context.Context) error { return p.DB.Listen(ctx, p.hear) }},
 		{"cleaner", p.clean},
 	}
@@ -151,11 +153,11 @@ func (p *program) clean(ctx context.Context) error {
 	tick := time.NewTicker(cleanTick)
 	defer tick.Stop()
 	for {
-		n, err := p.DB.Clean(ctx, cleanRows)
+		more, err := p.sweep(ctx)
 		if err != nil && ctx.Err() == nil {
 			p.log.LogAttrs(ctx, slog.LevelWarn, "expired rows were not removed", slog.String("event", "clean"), slog.Any("error", err))
 		}
-		if err == nil && n >= cleanRows {
+		if err == nil && more {
 			continue
 		}
 		select {
@@ -164,6 +166,17 @@ func (p *program) clean(ctx context.Context) error {
 		case <-tick.C:
 		}
 	}
+}
+
+// sweep removes one batch of everything that has expired, and reports whether
+// there may be more.
+func (p *program) sweep(ctx context.Context) (more bool, err error) {
+	rows, err := p.DB.Clean(ctx, cleanRows)
+	if err != nil {
+		return false, err
+	}
+	apps, err := p.registrar.Expire(ctx, cleanApps)
+	return rows >= cleanRows || apps >= cleanApps, err
 }
 
 // setupURL is the one-time link for the first administrator, while there is none.

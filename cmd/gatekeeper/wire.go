@@ -50,6 +50,9 @@ type program struct {
 	people   *identity.Service
 	consents *consent.Service
 	oauth    *oauth2.Provider
+
+	usage     *oauth2.Usage
+	registrar *oidc.Registrar
 }
 
 // wire builds the whole program over the store cfg names. It is read top to
@@ -95,9 +98,10 @@ func wire(ctx context.Context, cfg *config.Config, w world) (_ *program, err err
 	if err != nil {
 		return nil, err
 	}
+	p.usage = oauth2.NewUsage(p.DB, log)
 	p.oauth, err = oauth2.NewProvider(oauth2.Config{
 		Issuer: cfg.Issuer, Store: p.DB, Keys: p.ring, ClientKeys: sets, Vault: p.vault, Trail: p.trail, Limits: p.limits, Meter: p.meter, Log: log, Now: now,
-		Claims: oidc.ClaimTable{}, ResponseTypes: cfg.ResponseTypes, Fetch: p.fetch,
+		Claims: oidc.ClaimTable{}, ResponseTypes: cfg.ResponseTypes, Fetch: p.fetch, Used: p.usage.Note,
 		Scopes: cfg.AllScopes(), SignUp: cfg.Signup == "open",
 		Lifetimes: oauth2.Lifetimes{
 			Code: cfg.CodeTTL, Access: cfg.AccessTokenTTL, IDToken: cfg.IDTokenTTL, Refresh: cfg.RefreshTokenTTL,
@@ -109,9 +113,9 @@ func wire(ctx context.Context, cfg *config.Config, w world) (_ *program, err err
 	}
 	p.consents = &consent.Service{Store: p.DB, Trail: p.trail}
 	p.API = &admin.Service{
-		Issuer: cfg.Issuer, People: p.people, OAuth: p.oauth, Store: p.DB, Allowed: p.DB, Ring: p.ring, Trail: p.trail, Now: now,
+		Issuer: cfg.Issuer, People: p.people, OAuth: p.oauth, Store: p.DB, Tokens: p.DB, Allowed: p.DB, Ring: p.ring, Trail: p.trail, Now: now,
 	}
-	return p, nil
+	return p, p.wireRegistration()
 }
 
 // limiter counts attempts in Redis where nodes share one, else in memory.
@@ -192,6 +196,7 @@ func (p *program) public(tracer trace.TracerProvider, h *health) (*web.Mux, erro
 	discovery, err := oidc.New(oidc.Config{
 		Issuer: p.cfg.Issuer, Provider: p.oauth, Keys: p.ring, Sessions: p.people, Pages: pages, Scopes: p.cfg.AllScopes(),
 		ResponseTypes: p.cfg.ResponseTypes, RequestURIs: true, SignUp: signUp, SessionCookie: login.Cookie,
+		Registration: oidc.RegistrationMode(p.cfg.Registration),
 	})
 	if err != nil {
 		return nil, err
@@ -210,9 +215,13 @@ func (p *program) public(tracer trace.TracerProvider, h *health) (*web.Mux, erro
 	if err != nil {
 		return nil, err
 	}
+	logos, err := oidc.NewLogos(p.oauth, p.fetch)
+	if err != nil {
+		return nil, err
+	}
 	for _, f := range []web.Routes{
 		&oauth2.Handler{Provider: p.oauth, Steps: append(door.Steps(), agreement.Step())},
-		discovery, door, agreement, self,
+		discovery, door, agreement, self, p.registrar, logos,
 		&introspect.Handler{Clients: p.oauth, Inspector: &introspect.Inspector{Issuer: p.cfg.Issuer, Tokens: p.oauth, Meter: p.meter}},
 		h,
 	} {

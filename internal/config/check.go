@@ -21,6 +21,7 @@ func (c *Config) Check() error {
 		databaseIsKnown, redisIsKnown, postgresNeedsSecret, secretIsStrong, nodesShareADatabase,
 		durationsAreMeant, refreshIdleWithinLife, sessionIdleWithinLife, passwordsAreLong, rs256IsThere,
 		numbersAreSane, scopesAreWords, tracesGoToAnAddress,
+		registrationScopesAreThere, registrationUnusedIsLong,
 	} {
 		problems = append(problems, rule(c))
 	}

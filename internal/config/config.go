@@ -52,6 +52,12 @@ type Config struct {
 	DBMaxConns       int            `key:"db_max_conns" default:"0" doc:"Most connections to Postgres, or readers of the embedded database; 0 lets the server choose."`
 	Dev              bool           `key:"dev" default:"false" doc:"Development mode: pages say which rule refused a request, any name of this computer is answered, and gatekeeper try needs no client. Implied by an http://localhost issuer and by tls: dev."`
 
+	Registration                string        `key:"registration" default:"closed" enum:"closed|token|open" doc:"Who may register an application by itself (RFC 7591): nobody; whoever holds a token of gatekeeper registration token create; or everybody."`
+	RegistrationScopes          []string      `key:"registration_scopes" default:"openid,profile,email,address,phone,offline_access" doc:"Scopes an application may register itself for."`
+	RegistrationUnused          time.Duration `key:"registration_unused" default:"30d" doc:"An application that registered itself and was unused for so long is forgotten; 0s keeps all."`
+	RegistrationSoftwareIssuers string        `key:"registration_software_issuers" doc:"YAML or JSON file of the issuers whose software statements are believed, each with its JWK Set."`
+	RegistrationInsecureNoPKCE  bool          `key:"registration_insecure_no_pkce" default:"false" doc:"Lets applications that register themselves and have a secret do without PKCE: for test suites that do not use it, never for people."`
+
 	origin map[string]string // where each key's value is from
 }
 

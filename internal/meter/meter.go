@@ -30,6 +30,7 @@ type registry struct {
 	inspected children[inspectLabels, prometheus.Counter]
 	replays   children[string, prometheus.Counter]
 	limited   children[string, prometheus.Counter]
+	applied   children[[2]string, prometheus.Counter]
 	hash      prometheus.Histogram
 	waiting   prometheus.Gauge
 	dropped   prometheus.Counter
@@ -86,6 +87,8 @@ func (r *registry) oauth() {
 	}
 	replays := r.counter("replays_total", "Codes and refresh tokens presented again after use.", "kind")
 	r.replays.resolve = func(kind string) prometheus.Counter { return replays.WithLabelValues(kind) }
+	applied := r.counter("registrations_total", "What applications that register themselves did.", "action", "result")
+	r.applied.resolve = func(l [2]string) prometheus.Counter { return applied.WithLabelValues(l[0], l[1]) }
 	limited := r.counter("rate_limited_total", "Requests refused by a rate limit.", "rule")
 	r.limited.resolve = func(rule string) prometheus.Counter { return limited.WithLabelValues(rule) }
 }
@@ -187,6 +190,15 @@ func (m *Meter) PasswordWaiting(n int) {
 		return
 	}
 	m.r.waiting.Set(float64(n))
+}
+
+// Registration counts what an application that registers itself did ("register",
+// "read", "update", "delete", "expire") and the result ("ok", "refused", "error").
+func (m *Meter) Registration(action, result string) {
+	if m == nil {
+		return
+	}
+	m.r.applied.of([2]string{action, result}).Inc()
 }
 
 // RateLimited counts a refusal by rule.

@@ -16,6 +16,8 @@ type Rules struct {
 	AuthorizeGuests Rule // authorization requests without a session, per address
 	Setup           Rule // visits to a setup link, per address
 	SignUp          Rule // registrations, per address
+	Register        Rule // applications that register themselves, per address
+	Registration    Rule // looks at and changes of what they registered, per address
 }
 
 // Defaults returns the limits the server has unless told otherwise.
@@ -27,6 +29,8 @@ func Defaults() Rules {
 		AuthorizeGuests: per("authorize.guest", 60, time.Minute),
 		Setup:           per("setup", 10, time.Minute),
 		SignUp:          per("signup", 5, time.Hour),
+		Register:        per("register", 10, time.Hour),
+		Registration:    per("registration", 60, time.Minute),
 	}
 }
 

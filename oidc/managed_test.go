@@ -1,0 +1,147 @@
+package oidc
+
+import (
+	"net/http"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/gatekeeper-oidc/gatekeeper/identity"
+	"github.com/gatekeeper-oidc/gatekeeper/oauth2"
+)
+
+var pageOfAll = identity.Page{Limit: 1000}
+
+// TestManage is RFC 7592: read, replace, delete, by whoever has the token and
+// nobody else.
+func TestManage(t *testing.T) {
+	t.Parallel()
+	r := newRegistry(t)
+	m := r.registers(shop(object{"client_name": "Shop", "default_max_age": 60, "contacts": []string{"a@shop.example"}}))
+	other := r.registers(shop())
+	for name, tt := range map[string]struct{ path, token string }{
+		"no token": {m.path, ""}, "a guess": {m.path, "gk_rat_guess"}, "another application's": {m.path, other.token},
+		"of an application there is not": {pathRegister + "/nobody", m.token}, "a secret": {m.path, m.secret},
+	} {
+		for _, method := range []string{http.MethodGet, http.MethodPut, http.MethodDelete} {
+			var body any
+			if method == http.MethodPut {
+				body = shop(object{"client_id": m.id})
+			}
+			status, out, _ := r.ask(method, tt.path, tt.token, body)
+			r.refuses(name+" "+method, http.StatusUnauthorized, "invalid_token", status, out)
+		}
+	}
+	status, read, header := r.ask(http.MethodGet, m.path, m.token, nil)
+	if status != http.StatusOK || read["client_name"] != "Shop" || read["client_secret"] != nil || header.Get("Cache-Control") != "no-store" {
+		t.Fatalf("read: %d %v", status, read)
+	}
+
+	status, out, _ := r.ask(http.MethodPut, m.path, m.token, shop(object{"client_id": m.id, "client_secret": m.secret, "client_name": "Store", "contacts": nil}))
+	if status != http.StatusOK || out["client_name"] != "Store" || out["default_max_age"] != nil || out["contacts"] != nil || out["registration_access_token"] != m.token || out["client_secret"] != nil {
+		t.Fatalf("replace: %d %v", status, out)
+	}
+	c := r.stored(m.id)
+	if !r.provider.HasSecret(&c, m.secret) {
+		t.Error("replacing lost the secret")
+	}
+	if status, _, _ := r.ask(http.MethodDelete, m.path, m.token, nil); status != http.StatusNoContent {
+		t.Errorf("delete: %d", status)
+	}
+	status, out, _ = r.ask(http.MethodGet, m.path, m.token, nil)
+	r.refuses("read afterwards", http.StatusUnauthorized, "invalid_token", status, out)
+	want := []string{"client.registered by client:ID", "client.updated by client:ID client_name default_max_age contacts", "client.deleted by client:ID"}
+	if d := cmp.Diff(want, r.events(m.id)); d != "" {
+		t.Errorf("events (-want +got):\n%s", d)
+	}
+}
+
+// TestReplaceRefuses is RFC 7592 section 2.2.
+func TestReplaceRefuses(t *testing.T) {
+	t.Parallel()
+	r := newRegistry(t)
+	m := r.registers(shop())
+	public := r.registers(shop(object{"token_endpoint_auth_method": "none"}))
+	for name, tt := range map[string]struct {
+		of   made
+		body object
+		code string
+	}{
+		"no client_id":               {m, shop(), "invalid_client_metadata"},
+		"another's client_id":        {m, shop(object{"client_id": public.id}), "invalid_client_metadata"},
+		"a client_id of no text":     {m, shop(object{"client_id": 1}), "invalid_client_metadata"},
+		"another secret":             {m, shop(object{"client_id": m.id, "client_secret": "mine"}), "invalid_client_metadata"},
+		"a secret where none is":     {public, shop(object{"client_id": public.id, "token_endpoint_auth_method": "none", "client_secret": ""}), "invalid_client_metadata"},
+		"a registration token":       {m, shop(object{"client_id": m.id, "registration_access_token": m.token}), "invalid_client_metadata"},
+		"an issue time":              {m, shop(object{"client_id": m.id, "client_id_issued_at": 1}), "invalid_client_metadata"},
+		"a bad redirect URI":         {m, object{"client_id": m.id, "redirect_uris": []string{"https://a.example/#x"}}, "invalid_redirect_uri"},
+		"a grant without a person":   {m, shop(object{"client_id": m.id, "grant_types": []string{"client_credentials"}}), "invalid_client_metadata"},
+		"HS256 with a hashed secret": {m, shop(object{"client_id": m.id, "id_token_signed_response_alg": "HS256"}), "invalid_client_metadata"},
+	} {
+		status, out, _ := r.ask(http.MethodPut, tt.of.path, tt.of.token, tt.body)
+		r.refuses(name, http.StatusBadRequest, tt.code, status, out)
+	}
+	if d := cmp.Diff([]string{"client.registered by client:ID"}, r.events(m.id)); d != "" {
+		t.Errorf("events (-want +got):\n%s", d)
+	}
+}
+
+// TestReplaceMakesSecrets: an application that needs a secret now gets one, and
+// one that does not loses it.
+func TestReplaceMakesSecrets(t *testing.T) {
+	t.Parallel()
+	r := newRegistry(t)
+	m := r.registers(shop(object{"token_endpoint_auth_method": "none"}))
+	status, out, _ := r.ask(http.MethodPut, m.path, m.token, shop(object{"client_id": m.id, "id_token_signed_response_alg": "HS256"}))
+	secret, _ := out["client_secret"].(string)
+	if c := r.stored(m.id); status != http.StatusOK || secret == "" || !r.provider.HasSecret(&c, secret) || c.LacksShared() {
+		t.Fatalf("to a secret: %d %v", status, out)
+	}
+	status, out, _ = r.ask(http.MethodPut, m.path, m.token, shop(object{"client_id": m.id, "token_endpoint_auth_method": "none"}))
+	if c := r.stored(m.id); status != http.StatusOK || out["client_secret"] != nil || out["client_secret_expires_at"] != nil || len(c.Secrets) != 0 {
+		t.Errorf("to none: %d %v", status, out)
+	}
+}
+
+// TestReplaceKeepsWhatTheOperatorGave, and cannot give more.
+func TestReplaceKeepsWhatTheOperatorGave(t *testing.T) {
+	t.Parallel()
+	r := newRegistry(t)
+	m := r.registers(shop())
+	c := r.stored(m.id)
+	c.FirstParty, c.Audience, c.AccessTokenTTL, c.InsecureNoPKCE = true, []string{"https://api.example"}, 60, true
+	c.Scopes = append(c.Scopes, "reports:read")
+	if err := r.db.UpdateClient(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	status, out, _ := r.ask(http.MethodPut, m.path, m.token, shop(object{"client_id": m.id, "scope": "openid reports:read reports:write", "first_party": false}))
+	got := r.stored(m.id)
+	if status != http.StatusOK || out["scope"] != "openid reports:read" || !got.FirstParty || got.AccessTokenTTL != 60 || len(got.Audience) != 1 || !got.InsecureNoPKCE || !got.Dynamic {
+		t.Errorf("%d %v %+v", status, out, got)
+	}
+}
+
+func TestDisabledApplicationIsRefused(t *testing.T) {
+	t.Parallel()
+	r := newRegistry(t)
+	m := r.registers(shop())
+	c := r.stored(m.id)
+	c.Disabled = true
+	if err := r.db.UpdateClient(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	status, out, _ := r.ask(http.MethodDelete, m.path, m.token, nil)
+	r.refuses("delete", http.StatusForbidden, "access_denied", status, out)
+}
+
+// TestStaticClientsHaveNoRecord: an application that the operator registered is
+// nobody's to manage, whatever token is shown.
+func TestStaticClientsHaveNoRecord(t *testing.T) {
+	t.Parallel()
+	r := newRegistry(t)
+	if err := r.db.InsertClient(t.Context(), oauth2.Client{ID: "shop", Type: oauth2.Web}); err != nil {
+		t.Fatal(err)
+	}
+	status, out, _ := r.ask(http.MethodGet, pathRegister+"/shop", "gk_rat_x", nil)
+	r.refuses("read", http.StatusUnauthorized, "invalid_token", status, out)
+}
