@@ -61,6 +61,13 @@ type published struct {
 	*deployment
 	roots *x509.CertPool
 	desk  *suite.Desk
+	spoil atomic.Pointer[spoiler]
+}
+
+// A spoiler stands in the way and makes answers wrong.
+type spoiler struct {
+	request func(w http.ResponseWriter, r *http.Request) (answered bool)
+	answer  func(r *http.Response) error
 }
 
 // public starts nodes behind a proxy with a certificate, and a desk with the same
@@ -93,7 +100,13 @@ func public(t *testing.T, store func(t *testing.T) []string, nodes int) *publish
 		p.start(t, "127.0.0.1:"+freePort(t))
 	}
 	var turn atomic.Uint64
-	serveOn(t, proxy, &httputil.ReverseProxy{
+	balancer := &httputil.ReverseProxy{
+		ModifyResponse: func(r *http.Response) error {
+			if s := p.spoil.Load(); s != nil && s.answer != nil {
+				return s.answer(r)
+			}
+			return nil
+		},
 		Rewrite: func(r *httputil.ProxyRequest) {
 			n := p.nodes[turn.Add(1)%uint64(len(p.nodes))]
 			r.SetURL(&url.URL{Scheme: "http", Host: n.listen})
@@ -101,7 +114,12 @@ func public(t *testing.T, store func(t *testing.T) []string, nodes int) *publish
 			r.SetXForwarded()
 		},
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) },
-	})
+	}
+	serveOn(t, proxy, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if s := p.spoil.Load(); s == nil || s.request == nil || !s.request(w, r) {
+			balancer.ServeHTTP(w, r)
+		}
+	}))
 	return p
 }
 

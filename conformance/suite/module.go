@@ -98,6 +98,7 @@ type Failure struct {
 	Spec   string // "" means that of the module
 }
 
+// Error is the reason.
 func (f *Failure) Error() string { return f.Reason }
 
 // Failf says what is wrong, of what the module's own Spec promises.
