@@ -35,6 +35,13 @@ func TestModulesBite(t *testing.T) {
 			}
 			r := report.Results[0]
 			t.Logf("%s: %s is %s %v", b.name, name, r.Outcome, r.Reasons)
+			for _, why := range r.Reasons {
+				for _, secret := range []string{"eyJ", "gk_", target.Password} {
+					if strings.Contains(why.Text, secret) {
+						t.Errorf("%s: %s tells a secret: %s", b.name, name, why.Text)
+					}
+				}
+			}
 			if r.Outcome != suite.Failed && r.Outcome != suite.Warned {
 				t.Errorf("%s: %s is %s %v", b.name, name, r.Outcome, r.Reasons)
 			}

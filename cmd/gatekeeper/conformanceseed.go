@@ -124,10 +124,8 @@ func (a *app) seedPerson(ctx context.Context, b *backend, o seedOptions) (string
 
 // seedClients makes, or makes again, the three applications.
 func (a *app) seedClients(ctx context.Context, b *backend, o suite.Official) (made [3]suite.Client, err error) {
-	types := []string{"code"}
-	if b.config != nil {
-		types = b.config.ResponseTypes
-	} else if types, err = a.responseTypesOf(ctx, o.Issuer); err != nil {
+	types, err := a.responseTypesOf(ctx, b, o.Issuer)
+	if err != nil {
 		return made, err
 	}
 	for i, id := range []string{"conformance-" + o.Alias, "conformance-" + o.Alias + "-2", "conformance-" + o.Alias + "-post"} {
@@ -167,8 +165,12 @@ func seedClient(ctx context.Context, b *backend, want oauth2.Client) (string, er
 	return rotated.Secret, err
 }
 
-// responseTypesOf asks a server elsewhere what its answers may carry.
-func (a *app) responseTypesOf(ctx context.Context, issuer string) ([]string, error) {
+// responseTypesOf is what answers may carry: by the configuration, or as a server
+// elsewhere says.
+func (a *app) responseTypesOf(ctx context.Context, b *backend, issuer string) ([]string, error) {
+	if b.config != nil {
+		return b.config.ResponseTypes, nil
+	}
 	client, err := tryClient(nil)
 	if err != nil {
 		return nil, err
@@ -180,7 +182,7 @@ func (a *app) responseTypesOf(ctx context.Context, issuer string) ([]string, err
 	return m.ResponseTypes, nil
 }
 
-// A setting is one key of the configuration and why a run needs it.
+// A certificationSetting is one key of the configuration and why a run needs it.
 type certificationSetting struct {
 	key   string
 	value any
@@ -223,6 +225,7 @@ func (a *app) tellSettings(settings []certificationSetting, file string) error {
 		a.say("  %s: %s   # %s", s.key, text, s.why)
 		body = append(body, yaml.MapItem{Key: s.key, Value: s.value})
 	}
+	a.say("Once it has them, do this again: the applications are registered for what the server offers now.")
 	if file == "" {
 		return nil
 	}

@@ -141,7 +141,7 @@ func reasonsOf(err error) []Reason {
 	if err == nil {
 		return nil
 	}
-	if many, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // a join is taken apart here, not looked for below others
+	if many, ok := err.(interface{ Unwrap() []error }); ok {
 		var all []Reason
 		for _, e := range many.Unwrap() {
 			all = append(all, reasonsOf(e)...)

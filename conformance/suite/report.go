@@ -64,7 +64,7 @@ type Result struct {
 
 // Plan names the profile and its variant: "hybrid (code token)".
 func (r *Result) Plan() string {
-	if v := r.Variant.String(); v != "" {
+	if v := r.String(); v != "" {
 		return r.Profile + " (" + v + ")"
 	}
 	return r.Profile
@@ -98,9 +98,21 @@ type Section struct {
 	Results []Result
 }
 
-// Sections are the results by profile and variant, in order.
+// Sections are the results by profile and variant, in order, after those that
+// somebody should look at.
 func (r *Report) Sections() []Section {
 	var all []Section
+	var look Section
+	for i := range r.Results {
+		if res := r.Results[i]; res.Outcome == Failed || res.Outcome == Warned {
+			res.Module = res.Plan() + " " + res.Module
+			look.Results = append(look.Results, res)
+		}
+	}
+	if len(look.Results) > 0 {
+		look.Name = "To be looked at"
+		all = append(all, look)
+	}
 	for i := range r.Results {
 		res := r.Results[i]
 		if n := len(all); n == 0 || all[n-1].Name != res.Plan() {

@@ -3,6 +3,8 @@ package config
 
 import (
 	"context"
+	_ "embed"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"math/big"
@@ -10,9 +12,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-
-	_ "embed"
-	"encoding/base64"
 
 	"github.com/gatekeeper-oidc/gatekeeper/conformance/suite"
 )
@@ -82,7 +81,7 @@ func addressesSecure(c *suite.Case, m *suite.Metadata) string {
 	}
 	for name, raw := range m.Raw {
 		var address string
-		if !strings.HasSuffix(name, "_endpoint") && !strings.HasSuffix(name, "_uri") && name != "issuer" && name != "check_session_iframe" || json.Unmarshal(raw, &address) != nil {
+		if !isAddress(name) || json.Unmarshal(raw, &address) != nil {
 			continue
 		}
 		u, err := url.Parse(address)
@@ -94,6 +93,11 @@ func addressesSecure(c *suite.Case, m *suite.Metadata) string {
 		}
 	}
 	return ""
+}
+
+// isAddress reports whether a member is an address by its name.
+func isAddress(name string) bool {
+	return strings.HasSuffix(name, "_endpoint") || strings.HasSuffix(name, "_uri") || name == "issuer" || name == "check_session_iframe"
 }
 
 //go:embed names.txt

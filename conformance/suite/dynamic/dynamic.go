@@ -13,8 +13,12 @@ func Profile() suite.Profile {
 	return suite.Profile{
 		Name: "dynamic", Title: "Dynamic OP", Fresh: "private_key_jwt",
 		Variants: []suite.Variant{
-			{ResponseType: "code"}, {ResponseType: "id_token"}, {ResponseType: "id_token token"},
-			{ResponseType: "code id_token"}, {ResponseType: "code token"}, {ResponseType: "code id_token token"},
+			{ResponseType: "code"},
+			{ResponseType: "id_token"},
+			{ResponseType: "id_token token"},
+			{ResponseType: "code id_token"},
+			{ResponseType: "code token"},
+			{ResponseType: "code id_token token"},
 		},
 		Modules: []suite.Module{
 			config.Discovery(),

@@ -102,8 +102,7 @@ func signedUserinfo(ctx context.Context, c *suite.Case, reply *suite.Reply, clie
 	return c.Verify(ctx, t)
 }
 
-// LogoURI, PolicyURI and TermsURI look for what the application registered on the
-// page where people sign in.
+// LogoURI looks for the application's logo on the page where people sign in.
 func LogoURI() suite.Module {
 	return suite.Module{
 		Name: "registration-logo-uri", Summary: "The logo of the application is shown where people sign in.", Spec: "OpenID Connect Registration 2",
