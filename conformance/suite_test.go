@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -8,6 +9,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"fmt"
 	"math/big"
 	"net"
 	"net/http"
@@ -192,6 +194,13 @@ func (p *published) target(t *testing.T) *suite.Target {
 		Issuer: p.issuer, Now: time.Now, Login: official.Login, Password: official.Password, Clients: official.Clients[:],
 		Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: p.roots}, MaxIdleConnsPerHost: 16},
 		Redirect:  official.Redirect, Desk: p.desk, Pause: time.Second,
+		RotateKeys: func(context.Context) error {
+			_, said, err := p.try(t, "", "key", "rotate", "--alg", "RS256", "--yes")
+			if err != nil {
+				return fmt.Errorf("rotate: %w: %s", err, said)
+			}
+			return nil
+		},
 	}
 }
 

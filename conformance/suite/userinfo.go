@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 )
 
 // The ways an access token gets to userinfo (RFC 6750 2).
@@ -55,16 +56,35 @@ func (c *Case) Userinfo(ctx context.Context, token, sub, how string) (map[string
 	return r.JSON, CheckClaims(r.JSON)
 }
 
-// DeadAccess holds an access token to being refused.
+// Whatever revokes a token may take a moment to reach every server.
+const (
+	moment  = 5 * time.Second
+	between = 100 * time.Millisecond
+)
+
+// DeadAccess holds an access token to being refused, within a moment and by every
+// server behind the address: by two answers running.
 func (c *Case) DeadAccess(ctx context.Context, token string) error {
-	r, err := c.AskUserinfo(ctx, token, ByGet)
-	if err != nil {
-		return err
+	refused := 0
+	for waited := time.Duration(0); waited < moment; waited += between {
+		r, err := c.AskUserinfo(ctx, token, ByGet)
+		if err != nil {
+			return err
+		}
+		if refused++; r.Status < 400 || r.Status > 499 {
+			refused = 0
+		}
+		if refused == 2 {
+			return nil
+		}
+		if refused == 0 {
+			err = c.Wait(ctx, between)
+		}
+		if err != nil {
+			return err
+		}
 	}
-	if r.Status < 400 || r.Status > 499 {
-		return Failf("the access token is still good: userinfo answers %d", r.Status)
-	}
-	return nil
+	return Failf("the access token is still good after %s", moment)
 }
 
 // ScopeClaims are the claims a scope asks for (OpenID Connect Core 5.4).

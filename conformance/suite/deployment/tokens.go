@@ -12,7 +12,7 @@ import (
 // CodeReplay redeems a code twice, and looks what becomes of its tokens.
 func CodeReplay() suite.Module {
 	return suite.Module{
-		Name: "code-replay", Summary: "A code works once; trying it again revokes what it gave, at once.", Spec: "RFC 9700 4.10",
+		Name: "code-replay", Summary: "A code works once; trying it again revokes what it gave.", Spec: "RFC 9700 4.10",
 		Run: func(ctx context.Context, c *suite.Case) error {
 			l, _, err := c.Enter(ctx, "scope", "openid offline_access", "prompt", "consent")
 			if err != nil {
@@ -99,7 +99,7 @@ func RefreshReuse() suite.Module {
 // Revocation revokes both kinds of token.
 func Revocation() suite.Module {
 	return suite.Module{
-		Name: "revocation", Summary: "A revoked token is dead on every server; revoking a token nobody knows is no error.", Spec: "RFC 7009 2",
+		Name: "revocation", Summary: "A revoked token is dead; revoking a token nobody knows is no error.", Spec: "RFC 7009 2",
 		Run: func(ctx context.Context, c *suite.Case) error {
 			endpoint := c.Server.Metadata.Revocation
 			if endpoint == "" {
@@ -118,15 +118,10 @@ func Revocation() suite.Module {
 					return suite.Failf("revoking answered %d %s", r.Status, r.Text("error"))
 				}
 			}
-			for range 4 { // whichever server answers
-				if err := c.DeadAccess(ctx, l.Tokens.Access); err != nil {
-					return err
-				}
-				if err := deadRefresh(ctx, c, l.Request.Client, l.Tokens.Refresh); err != nil {
-					return err
-				}
+			if err := c.DeadAccess(ctx, l.Tokens.Access); err != nil {
+				return err
 			}
-			return nil
+			return deadRefresh(ctx, c, l.Request.Client, l.Tokens.Refresh)
 		},
 	}
 }
