@@ -27,7 +27,14 @@ var floors = [][]string{
 	{"login", "consent", "oidc", "introspect"},
 	{"account", "admin"},
 	{"storage", "storage/state"},
-	{"conformance"},
+	{"conformance", "conformance/suite"},
+	{"conformance/suite/flow"},
+	{
+		"conformance/suite/basic", "conformance/suite/implicit", "conformance/suite/hybrid", "conformance/suite/config",
+		"conformance/suite/thirdparty", "conformance/suite/logout", "conformance/suite/deployment",
+	},
+	{"conformance/suite/formpost", "conformance/suite/dynamic"},
+	{"conformance/suite/profiles"},
 	{"cmd/gatekeeper", "scripts/freeport"},
 }
 
@@ -61,7 +68,8 @@ var homes = map[string][]string{
 	"golang.org/x/text":                   {"identity", "templates"},
 	"golang.org/x/sync":                   {"oauth2", "storage", "cmd/gatekeeper"},
 	"go.opentelemetry.io":                 {"internal/web", "storage", "cmd/gatekeeper"},
-	"github.com/coreos/go-oidc/v3":        {"cmd/gatekeeper"}, // gatekeeper try is an application
+	"github.com/coreos/go-oidc/v3":        {"cmd/gatekeeper", "conformance/suite"}, // gatekeeper try and the suite are applications
+	"golang.org/x/net":                    {"conformance/suite"},                   // the suite's browser reads HTML
 	"golang.org/x/oauth2":                 {"cmd/gatekeeper"},
 	"github.com/google/go-cmp":            {"conformance"},
 }

@@ -74,7 +74,7 @@ func TestClientAuthentication(t *testing.T) {
 			if r.Status != c.status || got != c.code {
 				t.Errorf("%s: %d %s, want %d %s", c.name, r.Status, r.Body, c.status, c.code)
 			}
-			if challenge := strings.HasPrefix(r.Header.Get("WWW-Authenticate"), "Basic "); challenge != (r.Status == 401 && c.header != "") {
+			if challenge := strings.HasPrefix(r.Header.Get("WWW-Authenticate"), "Basic "); challenge != (r.Status == 401) {
 				t.Errorf("%s: WWW-Authenticate %q", c.name, r.Header.Get("WWW-Authenticate"))
 			}
 		}

@@ -132,7 +132,7 @@ func (a *app) rootCommand() *cobra.Command {
 	add(groupThings, a.clientCommand(), a.registrationCommand(), a.userCommand(), a.sessionCommand(), a.tokenCommand(), a.keyCommand(),
 		a.auditCommand(), a.explainCommand(), a.applyCommand(), a.diffCommand(), a.exportCommand())
 	add(groupCare, a.doctorCommand(), a.configCommand(), a.migrateCommand(), a.backupCommand(),
-		a.healthcheckCommand(), a.versionCommand())
+		a.conformanceCommand(), a.healthcheckCommand(), a.versionCommand())
 	root.SetHelpCommandGroupID(groupCare)
 	root.SetCompletionCommandGroupID(groupCare)
 	return root

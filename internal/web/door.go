@@ -58,8 +58,8 @@ func (m *Mux) write(w http.ResponseWriter, r *http.Request, rt *route, a answer)
 	case people:
 		m.problemPage(w, r, a)
 	case applications:
-		if a.status == http.StatusUnauthorized && strings.HasPrefix(strings.ToLower(r.Header.Get("Authorization")), "basic ") {
-			w.Header().Set("WWW-Authenticate", "Basic "+realm) // RFC 6749 section 5.2
+		if a.status == http.StatusUnauthorized { // always: RFC 9110 section 15.5.2; RFC 6749 section 5.2 after Basic
+			w.Header().Set("WWW-Authenticate", "Basic "+realm)
 		}
 		m.oauthError(w, a)
 	case bearers:

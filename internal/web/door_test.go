@@ -31,7 +31,7 @@ func TestOAuthErrors(t *testing.T) {
 		{"invalid", errTest, nil, 400, "invalid_scope", nil},
 		{"wrapped", fmt.Errorf("exchange: %w", errTest), nil, 400, "invalid_scope", nil},
 		{"unknown client by Basic", unknown, []string{"Authorization", "Basic eDp5"}, 401, "invalid_client", map[string]string{"WWW-Authenticate": `Basic realm="gatekeeper"`}},
-		{"unknown client by form", unknown, nil, 401, "invalid_client", map[string]string{"WWW-Authenticate": ""}},
+		{"unknown client by form", unknown, nil, 401, "invalid_client", map[string]string{"WWW-Authenticate": `Basic realm="gatekeeper"`}},
 		{"a store is down", fault.Down("store", errors.New("boom")), nil, 503, "temporarily_unavailable", map[string]string{"Retry-After": "2"}},
 		{"too many", &fault.Error{Kind: fault.TooMany, Code: "slow_down", RetryAfter: 1500 * time.Millisecond}, nil, 429, "slow_down", map[string]string{"Retry-After": "2"}},
 		{"anything else", errors.New("the password is hunter2"), nil, 500, "server_error", nil},

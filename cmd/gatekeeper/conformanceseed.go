@@ -1,0 +1,249 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/goccy/go-yaml"
+	"github.com/spf13/cobra"
+
+	"github.com/gatekeeper-oidc/gatekeeper/admin"
+	"github.com/gatekeeper-oidc/gatekeeper/conformance/suite"
+	"github.com/gatekeeper-oidc/gatekeeper/identity"
+	"github.com/gatekeeper-oidc/gatekeeper/internal/config"
+	"github.com/gatekeeper-oidc/gatekeeper/internal/fault"
+	"github.com/gatekeeper-oidc/gatekeeper/oauth2"
+)
+
+// seedOptions are what `conformance seed` is told.
+type seedOptions struct {
+	alias, suiteURL, issuer, user, suiteCA, settingsFile string
+	password                                             passwordFlags
+}
+
+func (a *app) conformanceSeed() *cobra.Command {
+	var o seedOptions
+	c := &cobra.Command{
+		Use: "seed", Short: "Prepare a server for a run of the official suite",
+		Long: "Prepare a server for a run of the OpenID Foundation's suite: a person with every standard claim,\n" +
+			"and three applications. Standard output is the JSON configuration the suite wants, which\n" +
+			"`gatekeeper conformance run --from` reads too; standard error says which settings the server needs.\n\n" +
+			"Doing it again changes the same person and applications, and gives them new secrets: what was\n" +
+			"printed last counts. These settings open a server wide: never use them where real people sign in.",
+		Example: "  gatekeeper conformance seed --settings gatekeeper.yaml > suite.json\n" +
+			"  gatekeeper conformance seed --suite-url https://www.certification.openid.net --alias acme > suite.json",
+		Args: between(0),
+	}
+	f := c.Flags()
+	f.StringVar(&o.alias, "alias", "gatekeeper", "what the suite calls the test, a part of its addresses")
+	f.StringVar(&o.suiteURL, "suite-url", "https://localhost.emobix.co.uk:8443", "where the suite is")
+	f.StringVar(&o.suiteCA, "suite-ca", "", "the certificate of the suite (PEM), for the settings")
+	f.StringVar(&o.issuer, "issuer", "", "the issuer, where --server does not say (default: this configuration's)")
+	f.StringVar(&o.user, "user", "conformance@example.org", "the address of the person")
+	f.StringVar(&o.settingsFile, "settings", "", "write the settings the server needs to this file, as YAML")
+	o.password.register(c)
+	c.RunE = a.with(func(ctx context.Context, b *backend, _ []string) error { return a.seed(ctx, b, o) })
+	return c
+}
+
+// seed makes the person and the applications, and prints what the suite wants.
+func (a *app) seed(ctx context.Context, b *backend, o seedOptions) error {
+	issuer := strings.TrimSuffix(cmp.Or(o.issuer, b.issuer), "/")
+	if issuer == "" {
+		return usagef("say which issuer it is: --issuer URL")
+	}
+	base, err := url.Parse(o.suiteURL)
+	if err != nil || base.Host == "" || strings.ContainsAny(o.alias, "/?# ") || o.alias == "" {
+		return usagef("--suite-url is an address, and --alias one word")
+	}
+	official := suite.Official{
+		Issuer: issuer, Alias: o.alias, Login: o.user,
+		Redirect: strings.TrimSuffix(o.suiteURL, "/") + "/test/a/" + o.alias + "/callback",
+	}
+	if official.Password, err = a.seedPerson(ctx, b, o); err != nil {
+		return err
+	}
+	if official.Clients, err = a.seedClients(ctx, b, official); err != nil {
+		return err
+	}
+	settings := certificationSettings(issuer, o.suiteCA)
+	if err := a.tellSettings(settings, o.settingsFile); err != nil {
+		return err
+	}
+	switch configuration := official.Configuration(); a.global.output {
+	case "yaml":
+		return printYAML(a.Stdout, configuration)
+	default:
+		return printJSON(a.Stdout, configuration)
+	}
+}
+
+// standardClaims is somebody with every claim of OpenID Connect Core section 5.1.
+func standardClaims() identity.Profile {
+	return identity.Profile{
+		Name: "Ana Maria Silva", GivenName: "Ana", FamilyName: "Silva", MiddleName: "Maria", Nickname: "Ani", PreferredUsername: "ana",
+		ProfileURL: "https://example.org/people/ana", Picture: "https://example.org/people/ana.png", Website: "https://ana.example.org/",
+		Gender: "female", Birthdate: "1990-04-25", Zoneinfo: "Europe/Lisbon", Locale: "pt-PT",
+		PhoneNumber: "+351 21 000 0000", PhoneNumberVerified: true,
+		Address: &identity.Address{
+			Formatted: "Rua do Exemplo 1\n1000-001 Lisboa\nPortugal", StreetAddress: "Rua do Exemplo 1", Locality: "Lisboa",
+			Region: "Lisboa", PostalCode: "1000-001", Country: "Portugal",
+		},
+	}
+}
+
+// seedPerson makes, or makes again, the person and returns their password.
+func (a *app) seedPerson(ctx context.Context, b *backend, o seedOptions) (string, error) {
+	password, _, err := o.password.read(a)
+	if err != nil {
+		return "", err
+	}
+	have, err := b.User(ctx, o.user)
+	if fault.Is(err, fault.NotFound) {
+		_, err = b.CreateUser(ctx, admin.UserInput{Email: o.user, EmailVerified: true, Password: password, Profile: standardClaims()})
+		return password, err
+	}
+	if err != nil {
+		return "", err
+	}
+	if len(have.Roles) > 0 {
+		return "", usagef("%s holds roles; the password of a person for tests is printed, so choose another with --user", o.user)
+	}
+	have.EmailVerified, have.Profile = true, standardClaims()
+	if _, err := b.UpdateUser(ctx, have); err != nil {
+		return "", err
+	}
+	return password, b.SetPassword(ctx, o.user, password)
+}
+
+// seedClients makes, or makes again, the three applications.
+func (a *app) seedClients(ctx context.Context, b *backend, o suite.Official) (made [3]suite.Client, err error) {
+	types, err := a.responseTypesOf(ctx, b, o.Issuer)
+	if err != nil {
+		return made, err
+	}
+	for i, id := range []string{"conformance-" + o.Alias, "conformance-" + o.Alias + "-2", "conformance-" + o.Alias + "-post"} {
+		method := oauth2.AuthBasic
+		if i == 2 {
+			method = oauth2.AuthPost
+		}
+		want := oauth2.Client{
+			ID: id, Name: "Conformance " + o.Alias, Type: oauth2.Web, AuthMethod: method, InsecureNoPKCE: true,
+			RedirectURIs:           []string{o.Redirect},
+			PostLogoutRedirectURIs: []string{strings.TrimSuffix(o.Redirect, "/callback") + "/post_logout_redirect"},
+			Grants:                 []string{oauth2.GrantCode, oauth2.GrantRefresh}, ResponseTypes: types,
+		}
+		if slices.ContainsFunc(types, func(t string) bool { return t != "code" }) {
+			want.Grants = append(want.Grants, oauth2.GrantImplicit)
+		}
+		secret, err := seedClient(ctx, b, want)
+		if err != nil {
+			return made, err
+		}
+		made[i] = suite.Client{ID: id, Secret: secret, AuthMethod: method}
+	}
+	return made, nil
+}
+
+// seedClient makes an application, or one that is there what it should be, and
+// returns its new secret.
+func seedClient(ctx context.Context, b *backend, want oauth2.Client) (string, error) {
+	made, err := b.CreateClient(ctx, admin.ClientInput{Client: want})
+	if err == nil || !fault.Is(err, fault.Conflict) {
+		return made.Secret, err
+	}
+	if _, err := b.UpdateClient(ctx, want); err != nil {
+		return "", err
+	}
+	rotated, err := b.RotateSecret(ctx, want.ID, admin.RotateInput{})
+	return rotated.Secret, err
+}
+
+// responseTypesOf is what answers may carry: by the configuration, or as a server
+// elsewhere says.
+func (a *app) responseTypesOf(ctx context.Context, b *backend, issuer string) ([]string, error) {
+	if b.config != nil {
+		return b.config.ResponseTypes, nil
+	}
+	client, err := tryClient(nil)
+	if err != nil {
+		return nil, err
+	}
+	m, err := suite.Describe(ctx, issuer, client.Transport)
+	if err != nil {
+		return nil, &exitError{exitUnreachable, fmt.Errorf("discover %s: %w", issuer, err)}
+	}
+	return m.ResponseTypes, nil
+}
+
+// A certificationSetting is one key of the configuration and why a run needs it.
+type certificationSetting struct {
+	key   string
+	value any
+	why   string
+}
+
+// certificationSettings are what the server needs for a run of the official suite:
+// those that this version knows.
+func certificationSettings(issuer, ca string) []certificationSetting {
+	all := []certificationSetting{
+		{"response_types", oauth2.ResponseTypes(), "the profiles Implicit and Hybrid"},
+		{"rate_limit_factor", 1000, "thousands of requests from one address, as one person"},
+		{"fetch_allow", []string{"127.0.0.0/8", "::1/128"}, "the suite may run on this computer"},
+		{"registration", "open", "the profiles Dynamic and 3rd-party-initiated login"},
+		{"registration_insecure_no_pkce", true, "the suite sends no PKCE challenge"},
+	}
+	if ca != "" {
+		all = append(all, certificationSetting{"fetch_ca", ca, "the suite's own certificate"})
+	}
+	if u, err := url.Parse(issuer); err == nil && u.Scheme != "https" {
+		u.Scheme = "https"
+		all = append(all,
+			certificationSetting{"tls", "dev", "every advertised address must be https"},
+			certificationSetting{"issuer", u.String(), "every advertised address must be https"})
+	}
+	return slices.DeleteFunc(all, func(s certificationSetting) bool {
+		return !slices.ContainsFunc(config.Fields(), func(f config.Field) bool { return f.Key == s.key })
+	})
+}
+
+// tellSettings says the settings in words, and writes them where that was asked.
+func (a *app) tellSettings(settings []certificationSetting, file string) error {
+	var body yaml.MapSlice
+	a.say("The server needs these settings for the run:")
+	for _, s := range settings {
+		text, err := json.Marshal(s.value)
+		if err != nil {
+			return fmt.Errorf("write the setting %s: %w", s.key, err)
+		}
+		a.say("  %s: %s   # %s", s.key, text, s.why)
+		body = append(body, yaml.MapItem{Key: s.key, Value: s.value})
+	}
+	a.say("Once it has them, do this again: the applications are registered for what the server offers now.")
+	if file == "" {
+		return nil
+	}
+	text, err := yaml.Marshal(body)
+	if err != nil {
+		return fmt.Errorf("write the settings: %w", err)
+	}
+	f, err := os.OpenFile(a.path(file), os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return fmt.Errorf("write the settings: %w", err)
+	}
+	_, err = f.Write(text)
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		return fmt.Errorf("write the settings to %s: %w", file, err)
+	}
+	a.say("They are in %s; start the server with --config %s.", file, file)
+	return nil
+}

@@ -1,0 +1,162 @@
+package suite
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// A Configuration is what the OpenID Foundation's suite wants to know of a server:
+// where it is, which applications are registered there, and how its pages are
+// filled in. A run of ours reads the same.
+type Configuration struct {
+	Alias            string              `json:"alias"`
+	Description      string              `json:"description,omitempty"`
+	Server           ConfiguredServer    `json:"server"`
+	Client           ConfiguredClient    `json:"client"`
+	Client2          ConfiguredClient    `json:"client2"`
+	ClientSecretPost ConfiguredClient    `json:"client_secret_post"`
+	Browser          []Automation        `json:"browser"`
+	Override         map[string]Override `json:"override,omitempty"` // by module
+}
+
+// A ConfiguredServer is where the server is.
+type ConfiguredServer struct {
+	DiscoveryURL string `json:"discoveryUrl"`
+	LoginHint    string `json:"login_hint,omitempty"`
+}
+
+// A ConfiguredClient is an application registered beforehand.
+type ConfiguredClient struct {
+	ID     string `json:"client_id"`
+	Secret string `json:"client_secret"`
+}
+
+// An Override is what one module does otherwise.
+type Override struct {
+	Browser []Automation `json:"browser"`
+}
+
+// An Automation fills in the pages that follow an address.
+type Automation struct {
+	Match string `json:"match"`                 // where the browser is sent, * is anything
+	Limit int    `json:"match-limit,omitempty"` // how often it counts; 0 is always
+	Tasks []Task `json:"tasks"`
+}
+
+// A Task fills in one page, if the browser is there.
+type Task struct {
+	Task     string  `json:"task"`
+	Optional bool    `json:"optional,omitempty"`
+	Match    string  `json:"match,omitempty"`
+	Commands [][]any `json:"commands,omitempty"`
+}
+
+// Official describes a deployment to the official suite.
+type Official struct {
+	Issuer, Alias   string
+	Redirect        string // of the official suite, for the alias
+	Login, Password string
+	Clients         [3]Client // two with client_secret_basic, one with client_secret_post
+}
+
+// Configuration writes the description.
+func (o Official) Configuration() Configuration {
+	client := func(c Client) ConfiguredClient { return ConfiguredClient{c.ID, c.Secret} }
+	again := []Automation{o.signIn("", 1), o.signIn("update-image-placeholder", 1)}
+	return Configuration{
+		Alias: o.Alias, Description: "Gatekeeper at " + o.Issuer,
+		Server: ConfiguredServer{DiscoveryURL: o.Issuer + DiscoveryPath, LoginHint: o.Login},
+		Client: client(o.Clients[0]), Client2: client(o.Clients[1]), ClientSecretPost: client(o.Clients[2]),
+		Browser: []Automation{o.signIn("", 0), o.signOut()},
+		Override: map[string]Override{ // the official suite wants a picture of the second sign-in
+			"oidcc-prompt-login":            {again},
+			"oidcc-max-age-1":               {again},
+			"oidcc-registration-logo-uri":   {[]Automation{o.picture("login*")}},
+			"oidcc-registration-policy-uri": {[]Automation{o.picture("login*")}},
+			"oidcc-registration-tos-uri":    {[]Automation{o.picture("login*")}},
+		},
+	}
+}
+
+// signIn fills in what follows an authorization request. picture is taken of the
+// sign-in page, "" of none.
+func (o Official) signIn(picture string, limit int) Automation {
+	fill := [][]any{{"text", "id", "login", o.Login}, {"text", "id", "password", o.Password}, {"click", "id", "submit"}}
+	if picture != "" {
+		fill = slices.Concat([][]any{{"wait", "id", "password", 10, ".*", picture}}, fill)
+	}
+	return Automation{Match: o.Issuer + "/oauth2/authorize*", Limit: limit, Tasks: []Task{
+		{Task: "Sign in", Optional: true, Match: o.Issuer + "/login*", Commands: fill},
+		{Task: "Consent", Optional: true, Match: o.Issuer + "/consent*", Commands: [][]any{{"click", "id", "consent-accept"}}},
+		{
+			Task: "Error page", Optional: true, Match: o.Issuer + "/oauth2/authorize*",
+			Commands: [][]any{{"wait", "xpath", "//h1", 10, ".*", "update-image-placeholder-optional"}},
+		},
+		{Task: verifyTask, Optional: true, Match: o.Redirect + "*", Commands: [][]any{{"wait", "id", "submission_complete", 10}}},
+	}}
+}
+
+const verifyTask = "Verify complete"
+
+// signOut confirms a logout where that is asked for.
+func (o Official) signOut() Automation {
+	return Automation{Match: o.Issuer + "/oidc/logout*", Tasks: []Task{
+		{Task: "Confirm", Optional: true, Match: o.Issuer + "/oidc/logout*", Commands: [][]any{{"click", "id", "logout-confirm", "optional"}}},
+		{
+			Task: "Signed out", Optional: true, Match: o.Issuer + "/oidc/logout*",
+			Commands: [][]any{{"wait", "xpath", "//h1", 10, ".*", "update-image-placeholder-optional"}},
+		},
+		{Task: "Back", Optional: true, Match: strings.TrimSuffix(o.Redirect, "/callback") + "/post_logout_redirect*"},
+	}}
+}
+
+// picture takes a picture of a page and stops there.
+func (o Official) picture(page string) Automation {
+	return Automation{Match: o.Issuer + "/oauth2/authorize*", Tasks: []Task{{
+		Task: "Picture", Match: o.Issuer + "/" + page, Commands: [][]any{{"wait", "xpath", "//h1", 10, ".*", "update-image-placeholder"}},
+	}}}
+}
+
+// ReadOfficial reads what Configuration wrote.
+func ReadOfficial(text []byte) (Official, error) {
+	var c Configuration
+	if err := json.Unmarshal(text, &c); err != nil {
+		return Official{}, fmt.Errorf("read the configuration: %w", err)
+	}
+	o := Official{Issuer: strings.TrimSuffix(c.Server.DiscoveryURL, DiscoveryPath), Alias: c.Alias}
+	for _, a := range c.Browser {
+		for _, t := range a.Tasks {
+			if t.Task == verifyTask {
+				o.Redirect = strings.TrimSuffix(t.Match, "*")
+			}
+			for _, cmd := range t.Commands {
+				o.typed(cmd)
+			}
+		}
+	}
+	after := strings.TrimSuffix(o.Redirect, "/callback") + "/post_logout_redirect"
+	for i, k := range []ConfiguredClient{c.Client, c.Client2, c.ClientSecretPost} {
+		method := [...]string{"client_secret_basic", "client_secret_basic", "client_secret_post"}[i]
+		o.Clients[i] = Client{ID: k.ID, Secret: k.Secret, AuthMethod: method, RedirectURIs: []string{o.Redirect}, AfterLogout: []string{after}}
+	}
+	if o.Issuer == "" || o.Redirect == "" || o.Login == "" || o.Clients[0].ID == "" {
+		return Official{}, Failf("it does not say where the server is, who signs in, and to what")
+	}
+	return o, nil
+}
+
+// typed takes from a command who signs in.
+func (o *Official) typed(command []any) {
+	if len(command) < 4 || command[0] != "text" {
+		return
+	}
+	value, _ := command[3].(string)
+	switch command[2] {
+	case "login":
+		o.Login = value
+	case "password":
+		o.Password = value
+	}
+}
