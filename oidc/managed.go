@@ -3,6 +3,7 @@ package oidc
 import (
 	"context"
 	"fmt"
+	"reflect"
 
 	"github.com/gatekeeper-oidc/gatekeeper/audit"
 	"github.com/gatekeeper-oidc/gatekeeper/internal/fault"
@@ -50,7 +51,7 @@ func (r *Registrar) Replace(ctx context.Context, id, token string, body []byte) 
 		if err != nil {
 			return err
 		}
-		if !now.client.UpdatedAt.Equal(have.UpdatedAt) {
+		if !reflect.DeepEqual(now.client, have) {
 			return moved()
 		}
 		if a.secret, err = r.secrets(&want); err != nil {

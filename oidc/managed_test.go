@@ -1,8 +1,10 @@
 package oidc
 
 import (
+	"context"
 	"net/http"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -144,4 +146,54 @@ func TestStaticClientsHaveNoRecord(t *testing.T) {
 	}
 	status, out, _ := r.ask(http.MethodGet, pathRegister+"/shop", "gk_rat_x", nil)
 	r.refuses("read", http.StatusUnauthorized, "invalid_token", status, out)
+}
+
+// An intruder is the rules, with somebody else at work while they are asked.
+type intruder struct {
+	RegistrationEngine
+
+	during func()
+}
+
+func (i intruder) CheckSector(ctx context.Context, c *oauth2.Client) error {
+	i.during()
+	return i.RegistrationEngine.CheckSector(ctx, c)
+}
+
+// TestReplaceLosesNothing: a change that somebody else made meanwhile is not
+// overwritten.
+func TestReplaceLosesNothing(t *testing.T) {
+	t.Parallel()
+	r := newRegistry(t)
+	m := r.registers(shop())
+	r.cfg.Engine = intruder{r.provider, func() {
+		c := r.stored(m.id)
+		c.FirstParty = true
+		if err := r.db.UpdateClient(t.Context(), c); err != nil {
+			t.Error(err)
+		}
+	}}
+	status, out, _ := r.ask(http.MethodPut, m.path, m.token, shop(object{"client_id": m.id, "client_name": "Mine"}))
+	r.refuses("replace", http.StatusConflict, "invalid_request", status, out)
+	if c := r.stored(m.id); !c.FirstParty || c.Name != "" {
+		t.Errorf("stored: %+v", c)
+	}
+}
+
+// TestTokenIsSpentOnce: of two registrations with one token at once, the second is
+// refused when it comes to it, and leaves nothing behind.
+func TestTokenIsSpentOnce(t *testing.T) {
+	t.Parallel()
+	r := newRegistry(t)
+	token := r.initial(1, time.Hour)
+	r.cfg.Engine = intruder{r.provider, func() {
+		if id, err := r.db.SpendInitialToken(t.Context(), oauth2.HashOf(token)); err != nil || id == "" {
+			t.Errorf("%q, %v", id, err)
+		}
+	}}
+	status, out, _ := r.ask(http.MethodPost, pathRegister, token, shop())
+	r.refuses("register", http.StatusUnauthorized, "invalid_token", status, out)
+	if all, _, err := r.db.Clients(t.Context(), pageOfAll); err != nil || len(all) != 0 {
+		t.Errorf("%d applications, %v", len(all), err)
+	}
 }
