@@ -27,7 +27,9 @@ func requestOperations() []operation {
 			var uri string
 			return action{
 				func() { uri = r.push(r.authorizeQuery()) },
-				func() { r.codeAt("/oauth2/authorize?" + url.Values{"client_id": {"web"}, "request_uri": {uri}}.Encode()) },
+				func() {
+					r.codeAt("/oauth2/authorize?" + url.Values{"client_id": {"web"}, "request_uri": {uri}}.Encode())
+				},
 			}
 		}},
 		{"authorize a signed request", 1, func(r *rig) action {
