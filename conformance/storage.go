@@ -24,6 +24,7 @@ type Stores interface {
 	identity.Store
 	keys.Store
 	oauth2.Store
+	oauth2.LogoutStore
 	Now(ctx context.Context) (time.Time, error)
 	Clean(ctx context.Context, limit int) (deleted int, err error)
 	Listen(ctx context.Context, f func(topic string)) error
@@ -45,6 +46,7 @@ func Storage(t *testing.T, open func(t *testing.T) Stores) {
 		{"clients", clientContracts()},
 		{"grants", grantContracts()},
 		{"standing", standingContracts()},
+		{"logouts", logoutContracts()},
 		{"keys", keyContracts()},
 		{"trail", trailContracts()},
 		{"bell", bellContracts()},

@@ -104,12 +104,13 @@ func (d *DB) RedeemGrant(ctx context.Context, g oauth2.Grant, withRefresh bool, 
 		follow: []any{g.ID},
 		event:  e,
 	}
+	hears := g.Hears && g.Session != ""
 	switch {
-	case g.Hears && d.dialect == sqlite:
+	case hears && d.dialect == sqlite:
 		return d.redeemHearing(ctx, g, withRefresh, a)
-	case g.Hears && withRefresh:
+	case hears && withRefresh:
 		return d.apply(ctx, changeRedeemRefreshHearing, a)
-	case g.Hears:
+	case hears:
 		return d.apply(ctx, changeRedeemHearing, a)
 	case withRefresh:
 		return d.apply(ctx, changeRedeemRefresh, a)

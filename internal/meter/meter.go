@@ -30,6 +30,7 @@ type registry struct {
 	inspected children[inspectLabels, prometheus.Counter]
 	replays   children[string, prometheus.Counter]
 	limited   children[string, prometheus.Counter]
+	logouts   children[string, prometheus.Counter]
 	hash      prometheus.Histogram
 	waiting   prometheus.Gauge
 	dropped   prometheus.Counter
@@ -87,6 +88,8 @@ func (r *registry) oauth() {
 	replays := r.counter("replays_total", "Codes and refresh tokens presented again after use.", "kind")
 	r.replays.resolve = func(kind string) prometheus.Counter { return replays.WithLabelValues(kind) }
 	limited := r.counter("rate_limited_total", "Requests refused by a rate limit.", "rule")
+	logouts := r.counter("backchannel_logouts_total", "Attempts to tell an application that a session ended, by what came of them.", "result")
+	r.logouts.resolve = func(result string) prometheus.Counter { return logouts.WithLabelValues(result) }
 	r.limited.resolve = func(rule string) prometheus.Counter { return limited.WithLabelValues(rule) }
 }
 
@@ -195,6 +198,15 @@ func (m *Meter) RateLimited(rule string) {
 		return
 	}
 	m.r.limited.of(rule).Inc()
+}
+
+// BackchannelLogout counts an attempt to tell an application of a session's end
+// ("delivered", "retried", "abandoned").
+func (m *Meter) BackchannelLogout(result string) {
+	if m == nil {
+		return
+	}
+	m.r.logouts.of(result).Inc()
 }
 
 // RefusalsDropped counts refusals the trail had no room for.
