@@ -30,8 +30,8 @@ type API interface {
 	UnlockUser(ctx context.Context, user string) error
 	SetPassword(ctx context.Context, user, password string) error
 
-	Sessions(ctx context.Context, user string) ([]identity.Session, error) // "" means everybody's
-	EndSessions(ctx context.Context, user string, ids ...string) error     // every session of user without ids
+	Sessions(ctx context.Context, user string) ([]Session, error)      // "" means everybody's
+	EndSessions(ctx context.Context, user string, ids ...string) error // every session of user without ids
 	Consents(ctx context.Context, user string) ([]consent.Consent, error)
 	RevokeConsent(ctx context.Context, user, clientID string) error
 
@@ -80,6 +80,13 @@ type InitialTokenInput struct {
 type InitialTokenWithSecret struct {
 	oauth2.InitialToken
 	Token string `json:"token"`
+}
+
+// Session is a live session and the ids of the applications that will be told when
+// it ends: those it reached that registered a logout address.
+type Session struct {
+	identity.Session
+	Clients []string `json:"clients,omitempty"`
 }
 
 // UserInput is a user to create.

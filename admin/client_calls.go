@@ -138,7 +138,7 @@ func (c *Client) SetPassword(ctx context.Context, user, password string) error {
 }
 
 // Sessions asks GET /sessions or GET /users/{id}/sessions.
-func (c *Client) Sessions(ctx context.Context, user string) ([]identity.Session, error) {
+func (c *Client) Sessions(ctx context.Context, user string) ([]Session, error) {
 	what := get("sessions")
 	if user != "" {
 		if err := named("user", user); err != nil {

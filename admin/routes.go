@@ -49,7 +49,7 @@ type (
 		Next  string          `json:"next,omitempty"`
 	}
 	sessionList struct {
-		Sessions []identity.Session `json:"sessions"`
+		Sessions []Session `json:"sessions"`
 	}
 	consentList struct {
 		Consents []consent.Consent `json:"consents"`

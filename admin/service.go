@@ -29,6 +29,12 @@ type Engine interface {
 
 var _ Engine = (*oauth2.Provider)(nil)
 
+// Reached tells which applications want to hear of the end of each session;
+// oauth2.LogoutStore does.
+type Reached interface {
+	SessionClients(ctx context.Context, sessions ...string) (map[string][]string, error)
+}
+
 // Service implements API on the store. Every field is required.
 type Service struct {
 	Issuer  string
@@ -37,6 +43,7 @@ type Service struct {
 	Store   oauth2.Store
 	Tokens  InitialTokens
 	Allowed consent.Store
+	Reached Reached
 	Ring    *keys.Ring
 	Trail   *audit.Trail
 	Now     func() time.Time

@@ -85,7 +85,7 @@ func (s *Service) SetPassword(ctx context.Context, user, password string) error 
 }
 
 // Sessions returns the live sessions of a person, or of everybody if user is "".
-func (s *Service) Sessions(ctx context.Context, user string) ([]identity.Session, error) {
+func (s *Service) Sessions(ctx context.Context, user string) ([]Session, error) {
 	id := ""
 	if user != "" {
 		u, err := s.User(ctx, user)
@@ -94,9 +94,21 @@ func (s *Service) Sessions(ctx context.Context, user string) ([]identity.Session
 		}
 		id = u.ID
 	}
-	all, err := s.People.Sessions(ctx, id)
+	live, err := s.People.Sessions(ctx, id)
 	if err != nil {
 		return nil, fmt.Errorf("list sessions: %w", err)
+	}
+	ids := make([]string, len(live))
+	for i, l := range live {
+		ids[i] = l.ID
+	}
+	reached, err := s.Reached.SessionClients(ctx, ids...)
+	if err != nil {
+		return nil, fmt.Errorf("applications of sessions: %w", err)
+	}
+	all := make([]Session, len(live))
+	for i, l := range live {
+		all[i] = Session{Session: l, Clients: reached[l.ID]}
 	}
 	return all, nil
 }

@@ -110,7 +110,7 @@ func newWorld(t *testing.T) *world {
 	}
 	w := &world{provider: provider, db: db, tokens: tokens{"root": machine(ScopeAll)}, clock: clock}
 	w.Service = &Service{
-		Issuer: issuer, OAuth: engine{provider, w.tokens}, Store: db, Tokens: db, Allowed: db, Ring: ring, Trail: trail, Now: clock,
+		Issuer: issuer, OAuth: engine{provider, w.tokens}, Store: db, Tokens: db, Allowed: db, Reached: db, Ring: ring, Trail: trail, Now: clock,
 		People: &identity.Service{
 			Store: db, Trail: trail, Limits: limits, Now: clock,
 			Hasher: identity.NewHasher(identity.HasherConfig{Params: identity.Params{Memory: 64, Time: 1, Threads: 1}, Now: clock}),

@@ -15,6 +15,8 @@ const (
 	LoginSucceeded   Kind = "login.succeeded"
 	LoginFailed      Kind = "login.failed"
 	LogoutRequested  Kind = "logout.completed"
+	LogoutDelivered  Kind = "logout.delivered"
+	LogoutAbandoned  Kind = "logout.abandoned"
 	SessionStarted   Kind = "session.started"
 	SessionEnded     Kind = "session.ended"
 	UserCreated      Kind = "user.created"

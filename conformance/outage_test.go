@@ -96,7 +96,8 @@ func TestDatabaseOutage(t *testing.T) {
 	poll(t, "the database is back", func() bool {
 		return a.call("introspection_endpoint", url.Values{"token": {tok.AccessToken}}).status == http.StatusOK
 	})
-	if _, err := a.refresh(tok.RefreshToken); err != nil {
-		t.Errorf("the refresh token was spent by the outage: %v", err)
+	// Each connection that broke while it was idle may cost one more "try again".
+	if refreshUntilAnswered(t, a, tok.RefreshToken) == "" {
+		t.Error("the refresh token was spent by the outage")
 	}
 }

@@ -29,6 +29,7 @@ type Stores interface {
 	oauth2.Store
 	oauth2.UsageStore
 	oidc.RegistrationStore
+	oauth2.LogoutStore
 	Now(ctx context.Context) (time.Time, error)
 	Clean(ctx context.Context, limit int) (deleted int, err error)
 	Listen(ctx context.Context, f func(topic string)) error
@@ -51,6 +52,7 @@ func Storage(t *testing.T, open func(t *testing.T) Stores) {
 		{"registrations", registrationContracts()},
 		{"grants", grantContracts()},
 		{"standing", standingContracts()},
+		{"logouts", logoutContracts()},
 		{"keys", keyContracts()},
 		{"trail", trailContracts()},
 		{"bell", bellContracts()},

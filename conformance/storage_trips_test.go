@@ -21,6 +21,8 @@ func TestStorageTrips(t *testing.T) {
 	s := b.session(u, "s1")
 	b.redeem(b.grant("g1"), true)
 	g, e := b.grant("g2"), sampleEvent(audit.GrantIssued, "g2")
+	hearing := b.grant("g3")
+	hearing.Hears = true
 	for _, c := range []struct {
 		name string
 		want uint64
@@ -31,6 +33,7 @@ func TestStorageTrips(t *testing.T) {
 		{"UserForLogin", 1, func() error { _, _, _, err := db.UserForLogin(t.Context(), u.Email); return err }},
 		{"RedeemGrant", 1, func() error { _, err := db.RedeemGrant(t.Context(), g, true, e); return err }},
 		{"RedeemGrant a second time", 1, func() error { _, err := db.RedeemGrant(t.Context(), g, true, e); return err }},
+		{"RedeemGrant of an application that hears of sign-outs", 1, func() error { _, err := db.RedeemGrant(t.Context(), hearing, true, e); return err }},
 		{"GrantWithStanding", 1, func() error { _, _, _, err := db.GrantWithStanding(t.Context(), "g1"); return err }},
 		{"RotateRefresh won", 1, func() error { _, err := db.RotateRefresh(t.Context(), presented("g1", 1, time.Minute)); return err }},
 		{"RotateRefresh lost", 2, func() error { _, err := db.RotateRefresh(t.Context(), presented("g1", 1, time.Minute)); return err }},

@@ -114,6 +114,7 @@ func (h *Handler) enter(w http.ResponseWriter, r *http.Request, u identity.User,
 		return fmt.Errorf("begin a session: %w", err)
 	}
 	h.mux.SetCookie(w, Cookie, token)
+	h.mux.BrowserState(w, r, s.ID)
 	if in.ID == "" {
 		return nil
 	}

@@ -120,7 +120,7 @@ func TestAuthorizeRefuses(t *testing.T) {
 			if to != callback || q.Get("error") != c.code || q.Get("iss") != issuer || q.Has("code") {
 				t.Errorf("%s: told %s %v, want %s", c.name, to, q, c.code)
 			}
-			if q.Get("state") != "a state" || !plain(q.Get("error_description")) || len(q) != 4 {
+			if q.Get("state") != "a state" || !plain(q.Get("error_description")) || len(q) != 5 || q.Get("session_state") == "" {
 				t.Errorf("%s: told %v", c.name, q)
 			}
 		}

@@ -2,6 +2,7 @@ package oauth2
 
 import (
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -88,6 +89,8 @@ func subjectTypeFits(_ *Provider, c *Client) string {
 	return ""
 }
 
+var plainHost = regexp.MustCompile(`^[A-Za-z0-9.:-]+$`)
+
 // logoutFits looks at the addresses an application is told of a sign-out at
 // (Back-Channel Logout 1.0 section 2.2, Front-Channel Logout 1.0 section 2).
 func logoutFits(_ *Provider, c *Client) string {
@@ -101,6 +104,9 @@ func logoutFits(_ *Provider, c *Client) string {
 	}
 	if why := outsideFits("frontchannel_logout_uri", c.FrontchannelLogoutURI); why != "" {
 		return why
+	}
+	if !plainHost.MatchString(hostOf(c.FrontchannelLogoutURI)) {
+		return "The host of a frontchannel_logout_uri has letters, digits, dots and dashes." // it goes into a policy
 	}
 	for _, u := range c.RedirectURIs {
 		if origin(u) == origin(c.FrontchannelLogoutURI) {

@@ -48,6 +48,7 @@ func (p *Provider) complete(ctx context.Context, req AuthorizeRequest, s identit
 	g := grantOf(req, s, u)
 	g.CreatedAt = p.cfg.Now()
 	g.ExpiresAt = g.CreatedAt.Add(p.accessTTL(&c))
+	g.Hears = c.HearsLogout()
 	err = p.front(ctx, front{client: &c, req: req, response: r, grant: g, user: &u}, params)
 	return params, &g, err
 }

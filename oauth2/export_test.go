@@ -5,6 +5,7 @@ var (
 	RedirectAllowed = redirectAllowed
 	HalfHash        = halfHash
 	Leeway          = leeway
+	SessionState    = sessionState
 )
 
 // Rules names the checks of both tables.

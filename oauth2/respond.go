@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gatekeeper-oidc/gatekeeper/identity"
 	"github.com/gatekeeper-oidc/gatekeeper/internal/fault"
 	"github.com/gatekeeper-oidc/gatekeeper/internal/web"
 	"github.com/gatekeeper-oidc/gatekeeper/templates"
@@ -46,6 +47,10 @@ func (h *Handler) respond(w http.ResponseWriter, r *http.Request, req AuthorizeR
 		params.Set("state", req.State)
 	}
 	params.Set("iss", h.Provider.cfg.Issuer)
+	session, _, _ := identity.FromContext(r.Context())
+	if state := sessionState(req.ClientID, req.RedirectURI, h.mux.BrowserState(w, r, session.ID)); state != "" {
+		params.Set("session_state", state)
+	}
 	mode, inJWT := strings.CutSuffix(req.ResponseMode, ".jwt")
 	if inJWT {
 		response, err := h.Provider.jarm(r.Context(), req.ClientID, params)

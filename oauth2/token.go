@@ -156,6 +156,7 @@ func (p *Provider) redeem(ctx context.Context, w *work) error {
 	if w.refresh != "" {
 		g.ExpiresAt = latest(g.ExpiresAt, now.Add(p.refreshTTL(w.client)))
 	}
+	g.Hears = w.client.HearsLogout()
 	first, err := p.cfg.Store.RedeemGrant(ctx, g, w.refresh != "", p.event(ctx, audit.GrantIssued, g))
 	if err != nil {
 		return fmt.Errorf("redeem code: %w", err)

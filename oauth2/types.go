@@ -106,6 +106,7 @@ type Grant struct {
 	CreatedAt  time.Time
 	ExpiresAt  time.Time // absolute end of everything it owns
 	RevokedAt  time.Time
+	Hears      bool // its application wants to hear of the session's end; said to RedeemGrant, not kept
 }
 
 // Claims names the claims an application asked for by name (OpenID Connect Core
@@ -166,7 +167,9 @@ type Store interface {
 
 	// RedeemGrant inserts g and, if withRefresh, its first refresh state, and
 	// records e, in one statement. It reports false, having written nothing, if a
-	// grant with this id exists: the code was redeemed before.
+	// grant with this id exists: the code was redeemed before. If g.Hears, the
+	// session has reached its application from then on (LogoutStore); one that comes
+	// after the session's end is told of it at once.
 	RedeemGrant(ctx context.Context, g Grant, withRefresh bool, e audit.Event) (bool, error)
 	Grant(ctx context.Context, id string) (Grant, RefreshState, error)
 	// GrantWithStanding is Grant and Standing in one round trip, for refresh.

@@ -19,6 +19,7 @@ const (
 	pathLogout        = "/oidc/logout"
 	pathLogoutConfirm = "/oidc/logout/confirm"
 	pathLogoutDone    = "/oidc/logout/done"
+	pathCheckSession  = "/oidc/session"
 )
 
 // discoveryMaxAge is how long a copy of discovery may be used: short enough that
@@ -51,6 +52,7 @@ type metadata struct {
 	RevocationEndpoint    string `json:"revocation_endpoint"`
 	IntrospectionEndpoint string `json:"introspection_endpoint"`
 	EndSessionEndpoint    string `json:"end_session_endpoint"`
+	CheckSessionIframe    string `json:"check_session_iframe"`
 	PushedEndpoint        string `json:"pushed_authorization_request_endpoint"`
 	RegistrationEndpoint  string `json:"registration_endpoint,omitempty"`
 
@@ -89,6 +91,11 @@ type metadata struct {
 	Prompts                 []string `json:"prompt_values_supported"`
 	UILocales               []string `json:"ui_locales_supported,omitempty"`
 
+	BackchannelLogout         bool `json:"backchannel_logout_supported"`
+	BackchannelLogoutSession  bool `json:"backchannel_logout_session_supported"`
+	FrontchannelLogout        bool `json:"frontchannel_logout_supported"`
+	FrontchannelLogoutSession bool `json:"frontchannel_logout_session_supported"`
+
 	IssParameter        bool `json:"authorization_response_iss_parameter_supported"` // RFC 9207
 	ClaimsParameter     bool `json:"claims_parameter_supported"`
 	RequestParameter    bool `json:"request_parameter_supported"`
@@ -113,6 +120,7 @@ func newMetadata(cfg Config) metadata {
 		RevocationEndpoint:    cfg.Issuer + "/oauth2/revoke",
 		IntrospectionEndpoint: cfg.Issuer + "/oauth2/introspect",
 		EndSessionEndpoint:    cfg.Issuer + pathLogout,
+		CheckSessionIframe:    cfg.Issuer + pathCheckSession,
 		PushedEndpoint:        cfg.Issuer + "/oauth2/par",
 
 		Scopes:               cfg.Scopes,
@@ -143,6 +151,7 @@ func newMetadata(cfg Config) metadata {
 		Prompts:   prompts,
 		UILocales: cfg.Pages.Locales(),
 
+		BackchannelLogout: true, BackchannelLogoutSession: true, FrontchannelLogout: true, FrontchannelLogoutSession: true,
 		IssParameter: true, ClaimsParameter: true, RequestParameter: true, RequestURIParameter: cfg.RequestURIs, RequireRequestURIs: cfg.RequestURIs,
 	}
 	if algs := cfg.Keys.EncryptionAlgs(); len(algs) > 0 {

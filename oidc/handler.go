@@ -7,7 +7,6 @@ import (
 	"net/url"
 	"strings"
 
-	"github.com/gatekeeper-oidc/gatekeeper/audit"
 	"github.com/gatekeeper-oidc/gatekeeper/internal/web"
 	"github.com/gatekeeper-oidc/gatekeeper/oauth2"
 	"github.com/gatekeeper-oidc/gatekeeper/templates"
@@ -24,17 +23,20 @@ type Provider interface {
 
 var _ Provider = (*oauth2.Provider)(nil)
 
-// Sessions ends the sessions of a person; identity.Service is one.
-type Sessions interface {
-	End(ctx context.Context, actor, userID string, kind audit.Kind, ids ...string) error
+// SignOuts ends the session of a person who wants to leave, tells the applications
+// it reached, and returns their ids; Backchannel is one.
+type SignOuts interface {
+	SignOut(ctx context.Context, userID, session string) (reached []string, err error)
 }
+
+var _ SignOuts = (*Backchannel)(nil)
 
 // Config is what a Handler needs. Everything but SignUp and Registration is required.
 type Config struct {
 	Issuer        string
 	Provider      Provider
 	Keys          Keys
-	Sessions      Sessions
+	SignOuts      SignOuts
 	Pages         *templates.Set
 	Scopes        []string // offered to applications
 	ResponseTypes []string // offered to applications; empty: code alone
@@ -44,11 +46,13 @@ type Config struct {
 	SessionCookie string // name of the session cookie, dropped at sign-out
 }
 
-// Handler mounts discovery, the key set, userinfo and sign-out.
+// Handler mounts discovery, the key set, userinfo, sign-out and the frame of
+// session management.
 type Handler struct {
 	cfg       Config
 	path      string // of the issuer, "" in the normal case
 	discovery *web.Document
+	session   *web.Document // the frame of session management
 	jwks      published
 	mux       *web.Mux // of the pages; set by Routes
 }
@@ -61,19 +65,32 @@ func New(cfg Config) (*Handler, error) {
 		return nil, fmt.Errorf("oidc: issuer: %w", err)
 	case u.Scheme == "" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || strings.HasSuffix(cfg.Issuer, "/"):
 		return nil, errors.New("oidc: the issuer is an absolute URL without query, fragment and final slash")
-	case cfg.Provider == nil || cfg.Keys == nil || cfg.Sessions == nil || cfg.Pages == nil:
-		return nil, errors.New("oidc: Provider, Keys, Sessions and Pages are required")
+	case cfg.Provider == nil || cfg.Keys == nil || cfg.SignOuts == nil || cfg.Pages == nil:
+		return nil, errors.New("oidc: Provider, Keys, SignOuts and Pages are required")
 	case len(cfg.Scopes) == 0 || cfg.SessionCookie == "":
 		return nil, errors.New("oidc: Scopes and SessionCookie are required")
 	}
 	if len(cfg.ResponseTypes) == 0 {
 		cfg.ResponseTypes = []string{"code"}
 	}
-	d, err := newDiscovery(newMetadata(cfg))
+	discovery, session, err := documents(cfg)
 	if err != nil {
-		return nil, fmt.Errorf("oidc: discovery: %w", err)
+		return nil, err
 	}
-	return &Handler{cfg: cfg, path: u.EscapedPath(), discovery: d, jwks: published{keys: cfg.Keys}}, nil
+	return &Handler{cfg: cfg, path: u.EscapedPath(), discovery: discovery, session: session, jwks: published{keys: cfg.Keys}}, nil
+}
+
+// documents makes what is served as it is: discovery, and the frame of session
+// management.
+func documents(cfg Config) (discovery, session *web.Document, err error) {
+	if discovery, err = newDiscovery(newMetadata(cfg)); err != nil {
+		return nil, nil, fmt.Errorf("oidc: discovery: %w", err)
+	}
+	frame, err := cfg.Pages.CheckSession()
+	if err != nil {
+		return nil, nil, fmt.Errorf("oidc: session frame: %w", err)
+	}
+	return discovery, web.NewDocument("text/html; charset=utf-8", frame, discoveryMaxAge), nil
 }
 
 // Routes mounts the endpoints on m.
@@ -89,4 +106,5 @@ func (h *Handler) Routes(m *web.Mux) {
 	m.CrossSitePage("POST "+pathLogout, h.logout)
 	m.Page("POST "+pathLogoutConfirm, h.confirm)
 	m.Page("GET "+pathLogoutDone, h.done)
+	m.Framed("GET "+pathCheckSession, h.session.Serve)
 }

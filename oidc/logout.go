@@ -2,12 +2,12 @@ package oidc
 
 import (
 	"fmt"
+	"html/template"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
 
-	"github.com/gatekeeper-oidc/gatekeeper/audit"
 	"github.com/gatekeeper-oidc/gatekeeper/identity"
 	"github.com/gatekeeper-oidc/gatekeeper/internal/fault"
 	"github.com/gatekeeper-oidc/gatekeeper/internal/web"
@@ -50,7 +50,7 @@ func (h *Handler) logout(w http.ResponseWriter, r *http.Request) error {
 	case !signedIn && r.Method == http.MethodPost:
 		return redirect(w, link(pathLogout, in))
 	case !signedIn:
-		return h.leave(w, req)
+		return h.leave(w, r, req, nil)
 	case s.ID != req.Hint.Session && u.ID != req.Hint.Subject:
 		return h.ask(w, r, req, u)
 	}
@@ -178,21 +178,37 @@ func (h *Handler) confirm(w http.ResponseWriter, r *http.Request) error {
 	return h.end(w, r, req)
 }
 
-// end ends the session the browser proves, and only that.
+// end ends the session the browser proves, and only that, and has the applications
+// it reached told.
 func (h *Handler) end(w http.ResponseWriter, r *http.Request, req signOut) error {
-	if s, u, ok := identity.FromContext(r.Context()); ok {
-		if err := h.cfg.Sessions.End(r.Context(), "user:"+u.ID, u.ID, audit.LogoutRequested, s.ID); err != nil {
-			return fmt.Errorf("sign out %s: %w", u.ID, err)
-		}
+	s, u, ok := identity.FromContext(r.Context())
+	if !ok {
+		return h.leave(w, r, req, nil)
 	}
-	return h.leave(w, req)
+	reached, err := h.cfg.SignOuts.SignOut(r.Context(), u.ID, s.ID)
+	if err != nil {
+		return err
+	}
+	frames, err := h.frames(r.Context(), reached, s.ID)
+	if err != nil {
+		return err
+	}
+	return h.leave(w, r, req, frames)
 }
 
-// leave drops the cookie and sends the browser back to the application, or to
-// our signed-out page.
-func (h *Handler) leave(w http.ResponseWriter, req signOut) error {
+// leave drops the cookie and sends the browser back to the application, or to our
+// signed-out page; by way of that page, where it has frames to show.
+func (h *Handler) leave(w http.ResponseWriter, r *http.Request, req signOut, frames []string) error {
 	h.mux.DropCookie(w, h.cfg.SessionCookie)
+	h.mux.BrowserState(w, r, "")
 	w.Header().Set("Clear-Site-Data", clearSite)
+	if shown := web.AllowFrames(w, frames); len(shown) > 0 {
+		page := templates.SignedOut{Locale: h.locale(r, req.Locales), Application: req.Client.Name, ReturnURL: req.Client.ClientURI, Frames: shown}
+		if req.Back != "" {
+			page.Onward = template.URL(back(req.Back, req.State)) //nolint:gosec // registered, so no script; the scheme may be a native client's own
+		}
+		return h.mux.Render(w, http.StatusOK, page)
+	}
 	if req.Back == "" {
 		q := url.Values{}
 		if req.Client.ID != "" {

@@ -18,7 +18,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/gatekeeper-oidc/gatekeeper/audit"
 	"github.com/gatekeeper-oidc/gatekeeper/identity"
 	"github.com/gatekeeper-oidc/gatekeeper/internal/fault"
 	"github.com/gatekeeper-oidc/gatekeeper/internal/web"
@@ -41,6 +40,7 @@ type world struct {
 	jwks    string // body; also its ETag
 	signed  *identity.Session
 	ended   []string
+	reached []string // applications of the session
 	down    bool
 }
 
@@ -97,13 +97,13 @@ func (k *world) UserinfoFor(_ context.Context, c *oauth2.Client, claims map[stri
 	return "h." + base64.RawURLEncoding.EncodeToString(b) + ".s", true, err
 }
 
-func (k *world) End(_ context.Context, actor, userID string, kind audit.Kind, ids ...string) error {
+func (k *world) SignOut(_ context.Context, userID, session string) ([]string, error) {
 	if k.down {
-		return errDown
+		return nil, errDown
 	}
-	k.ended = append(k.ended, actor+" "+userID+" "+string(kind)+" "+strings.Join(ids, ","))
+	k.ended = append(k.ended, userID+" "+session)
 	k.signed = nil
-	return nil
+	return k.reached, nil
 }
 
 func ana() *identity.User {
@@ -132,6 +132,9 @@ func newWorld() *world {
 		clients: map[string]oauth2.Client{
 			"shop": {ID: "shop", Name: "The Shop", ClientURI: "https://shop.example/", PostLogoutRedirectURIs: []string{"https://shop.example/bye", "https://shop.example/bye?a=b"}},
 			"ours": {ID: "ours"},
+			"back": {ID: "back", BackchannelLogoutURI: "https://back.example/out"},
+			"tool": {ID: "tool", FrontchannelLogoutURI: "https://TOOL.example:8443/out?a=b"},
+			"odd":  {ID: "odd", FrontchannelLogoutURI: "https://odd.example;script-src/out"},
 		},
 		tokens: map[string]oauth2.Token{
 			"all": token(everyScope()...), "openid": token("openid"), "email": token("openid", "email"), "scopeless": token("email"),
@@ -154,7 +157,7 @@ func (k *world) config(tb testing.TB) Config {
 		tb.Fatal(err)
 	}
 	return Config{
-		Issuer: issuer, Provider: k, Keys: k, Sessions: k, Scopes: everyScope(), Pages: pages,
+		Issuer: issuer, Provider: k, Keys: k, SignOuts: k, Scopes: everyScope(), Pages: pages,
 		SessionCookie: "gk_session",
 	}
 }
@@ -230,7 +233,7 @@ func TestNewRefuses(t *testing.T) {
 		"an issuer that is a path":         func(c *Config) { c.Issuer = "/id" },
 		"no provider":                      func(c *Config) { c.Provider = nil },
 		"no keys":                          func(c *Config) { c.Keys = nil },
-		"no sessions":                      func(c *Config) { c.Sessions = nil },
+		"nobody who signs out":             func(c *Config) { c.SignOuts = nil },
 		"no pages":                         func(c *Config) { c.Pages = nil },
 		"no scopes":                        func(c *Config) { c.Scopes = nil },
 		"no cookie":                        func(c *Config) { c.SessionCookie = "" },

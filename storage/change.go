@@ -34,10 +34,19 @@ func newChange(n int, text string) change {
 // newChangeThen makes a change with a follow-up, which differs per dialect: on
 // Postgres it selects from c.
 func newChangeThen(n int, text, follow, liteFollow string) change {
+	if follow == "" {
+		return newChangeWith(n, text, liteFollow)
+	}
+	return newChangeWith(n, text, liteFollow, "f AS ("+follow+")")
+}
+
+// newChangeWith makes a change whose follow-ups on Postgres are ctes, each of which
+// may select from c and from those before it.
+func newChangeWith(n int, text, liteFollow string, ctes ...string) change {
 	var b strings.Builder
 	fmt.Fprintf(&b, "WITH c AS (%s)", text)
-	if follow != "" {
-		fmt.Fprintf(&b, ", f AS (%s)", follow)
+	for _, cte := range ctes {
+		b.WriteString(", " + cte)
 	}
 	fmt.Fprintf(&b, ", e AS (INSERT INTO outbox (id, reference, data) SELECT $%d, $%d, $%d FROM c) SELECT 1 FROM c", n+1, n+2, n+3)
 	whole := each(b.String(), text)

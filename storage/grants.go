@@ -17,11 +17,18 @@ const insertGrant = `INSERT INTO grants (id, client_id, subject, session_id, off
 	VALUES ($1, $2, $3, $4, $5, $6, $7, coalesce(nullif(CAST($8 AS BIGINT), 0), {now}), $9, 0)
 	ON CONFLICT (id) DO NOTHING RETURNING id`
 
+const (
+	cteRefresh  = `f AS (INSERT INTO refresh (grant_id, generation, rotated_at) SELECT id, 1, {now} FROM c)`
+	liteRefresh = `INSERT INTO refresh (grant_id, generation, rotated_at) VALUES ($1, 1, {now})`
+)
+
 var (
 	changeRedeem        = newChange(9, insertGrant)
-	changeRedeemRefresh = newChangeThen(9, insertGrant,
-		`INSERT INTO refresh (grant_id, generation, rotated_at) SELECT id, 1, {now} FROM c`,
-		`INSERT INTO refresh (grant_id, generation, rotated_at) VALUES ($1, 1, {now})`)
+	changeRedeemRefresh = newChangeWith(9, insertGrant, liteRefresh, cteRefresh)
+	// The same for an application that wants to hear of the session's end.
+	changeRedeemHearing        = newChangeWith(9, insertGrant, "", cteShare, cteReach, cteLate)
+	changeRedeemRefreshHearing = newChangeWith(9, insertGrant, liteRefresh, cteRefresh, cteShare, cteReach, cteLate)
+
 	changeRevokeGrant = newChange(1, `UPDATE grants SET revoked_at = {now} WHERE id = $1 AND revoked_at = 0 RETURNING id`)
 
 	queryGrant = both(`SELECT ` + grantColumns + `, coalesce(r.generation, 0), coalesce(r.rotated_at, 0)
@@ -92,15 +99,44 @@ func (d *DB) RedeemGrant(ctx context.Context, g oauth2.Grant, withRefresh bool, 
 	if err != nil {
 		return false, err
 	}
+	a := act{
+		args:   []any{g.ID, g.ClientID, g.Subject, g.Session, g.Offline, blob(g.SecretHash), data, micros(g.CreatedAt), micros(g.ExpiresAt)},
+		follow: []any{g.ID},
+		event:  e,
+	}
+	hears := g.Hears && g.Session != ""
+	switch {
+	case hears && d.dialect == sqlite:
+		return d.redeemHearing(ctx, g, withRefresh, a)
+	case hears && withRefresh:
+		return d.apply(ctx, changeRedeemRefreshHearing, a)
+	case hears:
+		return d.apply(ctx, changeRedeemHearing, a)
+	case withRefresh:
+		return d.apply(ctx, changeRedeemRefresh, a)
+	default:
+		return d.apply(ctx, changeRedeem, a)
+	}
+}
+
+// redeemHearing is RedeemGrant on SQLite for an application that wants to hear of
+// the session's end.
+func (d *DB) redeemHearing(ctx context.Context, g oauth2.Grant, withRefresh bool, a act) (done bool, err error) {
 	c := changeRedeem
 	if withRefresh {
 		c = changeRedeemRefresh
 	}
-	return d.apply(ctx, c, act{
-		args:   []any{g.ID, g.ClientID, g.Subject, g.Session, g.Offline, blob(g.SecretHash), data, micros(g.CreatedAt), micros(g.ExpiresAt)},
-		follow: []any{g.ID},
-		event:  e,
+	err = d.InTx(ctx, func(ctx context.Context) error {
+		if done, err = d.apply(ctx, c, a); err != nil || !done {
+			return err
+		}
+		if _, err := d.exec(ctx, queryReach, g.Session, g.ClientID); err != nil {
+			return err
+		}
+		_, err := d.exec(ctx, queryLate, g.Session, g.ClientID, g.Subject)
+		return err
 	})
+	return done && err == nil, err
 }
 
 // Grant implements oauth2.Store.

@@ -58,6 +58,14 @@ func (r *sessionRow) session() (identity.Session, error) {
 // PutSession implements identity.Store. The database's clock fills empty times. A
 // session that has ended is NotFound: it is never brought back to life.
 func (d *DB) PutSession(ctx context.Context, s identity.Session) error {
+	if s.EndedAt.IsZero() {
+		return d.putSession(ctx, s)
+	}
+	_, err := d.ending(ctx, func(ctx context.Context) ([]string, error) { return []string{s.ID}, d.putSession(ctx, s) })
+	return err
+}
+
+func (d *DB) putSession(ctx context.Context, s identity.Session) error {
 	var id string
 	err := d.one(ctx, queryPutSession, []any{
 		s.ID, blob(s.TokenHash), s.UserID, list(s.AMR), s.ACR, micros(s.AuthTime), micros(s.CreatedAt),
@@ -66,10 +74,23 @@ func (d *DB) PutSession(ctx context.Context, s identity.Session) error {
 	if err != nil {
 		return orphan(missing(err, "session", s.ID), s.UserID)
 	}
-	if !s.EndedAt.IsZero() {
-		d.changed(ctx, "session:"+s.ID)
-	}
 	return nil
+}
+
+// ending runs end, which says which sessions it ended, and tells the applications
+// they reached, in one transaction.
+func (d *DB) ending(ctx context.Context, end func(ctx context.Context) ([]string, error)) (ended []string, err error) {
+	err = d.InTx(ctx, func(ctx context.Context) error {
+		if ended, err = end(ctx); err != nil || len(ended) == 0 {
+			return err
+		}
+		d.changed(ctx, topics("session", ended)...)
+		return d.tell(ctx, ended)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return ended, nil
 }
 
 // SessionByToken implements identity.Store.
@@ -117,15 +138,13 @@ func (d *DB) Sessions(ctx context.Context, userID string) (sessions []identity.S
 // EndSessions implements identity.Store. With both a user and ids it ends only
 // that user's.
 func (d *DB) EndSessions(ctx context.Context, userID string, ids ...string) (ended []string, err error) {
-	switch {
-	case len(ids) > 0:
-		ended, err = d.ids(ctx, queryEndSessions, d.dialect.set(ids), userID)
-	case userID != "":
-		ended, err = d.ids(ctx, queryEndSessionsOf, userID)
+	if len(ids) == 0 && userID == "" {
+		return nil, nil
 	}
-	if err != nil {
-		return nil, err
-	}
-	d.changed(ctx, topics("session", ended)...)
-	return ended, nil
+	return d.ending(ctx, func(ctx context.Context) ([]string, error) {
+		if len(ids) > 0 {
+			return d.ids(ctx, queryEndSessions, d.dialect.set(ids), userID)
+		}
+		return d.ids(ctx, queryEndSessionsOf, userID)
+	})
 }

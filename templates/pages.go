@@ -1,6 +1,9 @@
 package templates
 
-import "time"
+import (
+	"html/template"
+	"time"
+)
 
 // A Form is what every form carries unseen: where it goes, the token that proves
 // it came from us, and what the handler wants to have back.
@@ -109,11 +112,15 @@ type LogoutConfirm struct {
 
 func (LogoutConfirm) page() string { return "logout" }
 
-// SignedOut is the end of a sign-out.
+// SignedOut is the end of a sign-out. With Frames it tells applications through
+// the browser (Front-Channel Logout 1.0 section 3), and with Onward it goes on by
+// itself when that is done.
 type SignedOut struct {
 	Locale
-	Application string // "" if unknown
-	ReturnURL   string // "" if there is nowhere to return to
+	Application string       // "" if unknown
+	ReturnURL   string       // "" if there is nowhere to return to
+	Frames      []string     // addresses to load, unseen
+	Onward      template.URL // "" to stay; an address that is registered, whatever its scheme
 }
 
 func (SignedOut) page() string { return "signedout" }

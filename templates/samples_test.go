@@ -55,7 +55,13 @@ func samples() map[string]Page {
 		"logout_alone":    LogoutConfirm{Form: form, User: "ana@example.org"},
 		"signedout":       SignedOut{Application: "The Shop", ReturnURL: "https://shop.example/bye"},
 		"signedout_alone": SignedOut{},
-		"problem":         Problem{Status: 400, Title: "x", Detail: "The redirect address is not registered for this application.", Reference: "K7QM-2FXA"},
+		"signedout_frames": SignedOut{
+			Application: "The Shop", Onward: "https://shop.example/bye?a=b&state=s%26t",
+			Frames: []string{"https://shop.example/out?iss=https%3A%2F%2Fid.example&sid=1", "https://tool.example/out?iss=https%3A%2F%2Fid.example&sid=1"},
+		},
+		"signedout_frames_de": SignedOut{Locale: "de", Frames: []string{"https://tool.example/out?sid=1"}},
+		"signedout_native":    SignedOut{Onward: "org.example.app:/bye", Frames: []string{"https://tool.example/out?sid=1"}},
+		"problem":             Problem{Status: 400, Title: "x", Detail: "The redirect address is not registered for this application.", Reference: "K7QM-2FXA"},
 		"problem_dev": Problem{Locale: "de", Title: "This request cannot be answered", Detail: "The redirect address is not registered for this application.", Reference: "K7QM-2FXA", Facts: []Fact{
 			{"rule", "redirect_uri_registered"}, {"received", "https://shop.example/callback/"}, {"registered", "https://shop.example/callback"},
 		}},

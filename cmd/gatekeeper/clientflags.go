@@ -19,6 +19,8 @@ type clientFlags struct {
 	kind, name, authMethod, jwksFile                   string
 	accessToken, accessTokenAlg, idTokenAlg            string
 	clientURI, logoURI, policyURI, tosURI              string
+	backchannelLogout, frontchannelLogout              string
+	backchannelSession, frontchannelSession            bool
 	redirects, postLogout, scopes, grants, audience    []string
 	contacts                                           []string
 	accessTTL, refreshTTL, defaultMaxAge               time.Duration
@@ -49,6 +51,10 @@ func (cf *clientFlags) register(c *cobra.Command) {
 	f.BoolVar(&cf.firstParty, "first-party", false, "your own application: people are not asked for consent")
 	f.BoolVar(&cf.introspectAny, "introspect-any", false, "it may introspect every token of this issuer")
 	f.BoolVar(&cf.noPKCE, "insecure-no-pkce", false, "accept requests without PKCE (confidential clients only)")
+	f.StringVar(&cf.backchannelLogout, "backchannel-logout-uri", "", "where it is told, by us, that a session of its people ended")
+	f.BoolVar(&cf.backchannelSession, "backchannel-logout-session-required", false, "it wants sid in what it is told (it is always there)")
+	f.StringVar(&cf.frontchannelLogout, "frontchannel-logout-uri", "", "what a hidden frame of the signed-out page loads")
+	f.BoolVar(&cf.frontchannelSession, "frontchannel-logout-session-required", false, "it wants iss and sid with it (they are always there)")
 	f.StringVar(&cf.clientURI, "client-uri", "", "its home page")
 	f.StringVar(&cf.logoURI, "logo-uri", "", "its logo")
 	f.StringVar(&cf.policyURI, "policy-uri", "", "its privacy policy")
@@ -92,6 +98,8 @@ func (cf *clientFlags) apply(a *app, given *pflag.FlagSet, c *oauth2.Client) err
 		"access-token-alg": {&c.AccessTokenAlg, cf.accessTokenAlg}, "id-token-alg": {&c.IDTokenAlg, cf.idTokenAlg},
 		"client-uri": {&c.ClientURI, cf.clientURI}, "logo-uri": {&c.LogoURI, cf.logoURI},
 		"policy-uri": {&c.PolicyURI, cf.policyURI}, "tos-uri": {&c.TOSURI, cf.tosURI},
+		"backchannel-logout-uri":  {&c.BackchannelLogoutURI, cf.backchannelLogout},
+		"frontchannel-logout-uri": {&c.FrontchannelLogoutURI, cf.frontchannelLogout},
 	}
 	for flag, s := range text {
 		if given.Changed(flag) {
@@ -104,6 +112,8 @@ func (cf *clientFlags) apply(a *app, given *pflag.FlagSet, c *oauth2.Client) err
 	}{
 		"first-party": {&c.FirstParty, cf.firstParty}, "introspect-any": {&c.IntrospectAny, cf.introspectAny},
 		"insecure-no-pkce": {&c.InsecureNoPKCE, cf.noPKCE}, "disabled": {&c.Disabled, cf.disabled},
+		"backchannel-logout-session-required":  {&c.BackchannelLogoutSession, cf.backchannelSession},
+		"frontchannel-logout-session-required": {&c.FrontchannelLogoutSession, cf.frontchannelSession},
 	}
 	for flag, b := range toggles {
 		if given.Changed(flag) {

@@ -137,6 +137,7 @@ func (p *program) workers() []worker {
 		{"usage", p.usage.Run},
 		{"bell", func(ctx context.Context) error { return p.DB.Listen(ctx, p.hear) }},
 		{"cleaner", p.clean},
+		{"sign-outs", p.signOuts.Run},
 	}
 }
 
@@ -145,6 +146,9 @@ func (p *program) hear(topic string) {
 	p.oauth.Forget(topic)
 	if topic == "*" || strings.HasPrefix(topic, "key:") {
 		p.ring.Reload()
+	}
+	if topic == "*" || strings.HasPrefix(topic, "session:") {
+		p.signOuts.Ring()
 	}
 }
 

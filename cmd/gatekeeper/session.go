@@ -6,7 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/gatekeeper-oidc/gatekeeper/identity"
+	"github.com/gatekeeper-oidc/gatekeeper/admin"
 	"github.com/gatekeeper-oidc/gatekeeper/internal/fault"
 )
 
@@ -20,6 +20,8 @@ func (a *app) sessionList() *cobra.Command {
 	var user string
 	c := &cobra.Command{
 		Use: "list", Aliases: []string{"ls"}, Short: "List live sessions, newest first",
+		Long: "List live sessions, newest first. TELLS names the applications that will be told when the session ends:\n" +
+			"those it reached that registered a back-channel or front-channel logout address.",
 		Example: "  gatekeeper session list\n  gatekeeper session list --user ana@example.org -o json",
 		Args:    between(0),
 	}
@@ -36,9 +38,9 @@ func (a *app) showSessions(ctx context.Context, b *backend, user string) error {
 		return err
 	}
 	v := view{value: sessionsFound{all}, table: func(t *table) {
-		t.row("SESSION", "USER", "SIGNED IN", "LAST SEEN", "BY", "ADDRESS", "BROWSER")
+		t.row("SESSION", "USER", "SIGNED IN", "LAST SEEN", "BY", "ADDRESS", "TELLS", "BROWSER")
 		for _, s := range all {
-			t.row(s.ID, s.UserID, moment(s.AuthTime), moment(s.LastSeenAt), strings.Join(s.AMR, "+"), s.Address, s.UserAgent)
+			t.row(s.ID, s.UserID, moment(s.AuthTime), moment(s.LastSeenAt), strings.Join(s.AMR, "+"), s.Address, strings.Join(s.Clients, " "), s.UserAgent)
 		}
 	}}
 	for _, s := range all {
@@ -113,5 +115,5 @@ func sessionOwners(ctx context.Context, b *backend, ids []string) ([]ownedSessio
 
 // sessionsFound is sessions as the admin API lists them.
 type sessionsFound struct {
-	Sessions []identity.Session `json:"sessions"`
+	Sessions []admin.Session `json:"sessions"`
 }

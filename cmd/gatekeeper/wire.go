@@ -53,6 +53,7 @@ type program struct {
 
 	usage     *oauth2.Usage
 	registrar *oidc.Registrar
+	signOuts  *oidc.Backchannel
 }
 
 // wire builds the whole program over the store cfg names. It is read top to
@@ -111,11 +112,24 @@ func wire(ctx context.Context, cfg *config.Config, w world) (_ *program, err err
 	if err != nil {
 		return nil, err
 	}
+	return p, p.wireServices()
+}
+
+// wireServices builds what stands on people and tokens.
+func (p *program) wireServices() (err error) {
+	cfg, now := p.cfg, p.now
 	p.consents = &consent.Service{Store: p.DB, Trail: p.trail}
 	p.API = &admin.Service{
-		Issuer: cfg.Issuer, People: p.people, OAuth: p.oauth, Store: p.DB, Tokens: p.DB, Allowed: p.DB, Ring: p.ring, Trail: p.trail, Now: now,
+		Issuer: cfg.Issuer, People: p.people, OAuth: p.oauth, Store: p.DB, Tokens: p.DB, Allowed: p.DB, Reached: p.DB, Ring: p.ring, Trail: p.trail,
+		Now: now,
 	}
-	return p, p.wireRegistration()
+	p.signOuts, err = oidc.NewBackchannel(oidc.BackchannelConfig{
+		Sessions: p.people, Store: p.DB, Tokens: p.oauth, Post: p.fetch, Trail: p.trail, Meter: p.meter, Log: p.log,
+	})
+	if err != nil {
+		return err
+	}
+	return p.wireRegistration()
 }
 
 // limiter counts attempts in Redis where nodes share one, else in memory.
@@ -194,7 +208,7 @@ func (p *program) public(tracer trace.TracerProvider, h *health) (*web.Mux, erro
 	}
 	signUp := p.cfg.Signup == "open"
 	discovery, err := oidc.New(oidc.Config{
-		Issuer: p.cfg.Issuer, Provider: p.oauth, Keys: p.ring, Sessions: p.people, Pages: pages, Scopes: p.cfg.AllScopes(),
+		Issuer: p.cfg.Issuer, Provider: p.oauth, Keys: p.ring, SignOuts: p.signOuts, Pages: pages, Scopes: p.cfg.AllScopes(),
 		ResponseTypes: p.cfg.ResponseTypes, RequestURIs: true, SignUp: signUp, SessionCookie: login.Cookie,
 		Registration: oidc.RegistrationMode(p.cfg.Registration),
 	})

@@ -31,6 +31,7 @@ type registry struct {
 	replays   children[string, prometheus.Counter]
 	limited   children[string, prometheus.Counter]
 	applied   children[[2]string, prometheus.Counter]
+	logouts   children[string, prometheus.Counter]
 	hash      prometheus.Histogram
 	waiting   prometheus.Gauge
 	dropped   prometheus.Counter
@@ -90,6 +91,8 @@ func (r *registry) oauth() {
 	applied := r.counter("registrations_total", "What applications that register themselves did.", "action", "result")
 	r.applied.resolve = func(l [2]string) prometheus.Counter { return applied.WithLabelValues(l[0], l[1]) }
 	limited := r.counter("rate_limited_total", "Requests refused by a rate limit.", "rule")
+	logouts := r.counter("backchannel_logouts_total", "Attempts to tell an application that a session ended, by what came of them.", "result")
+	r.logouts.resolve = func(result string) prometheus.Counter { return logouts.WithLabelValues(result) }
 	r.limited.resolve = func(rule string) prometheus.Counter { return limited.WithLabelValues(rule) }
 }
 
@@ -207,6 +210,15 @@ func (m *Meter) RateLimited(rule string) {
 		return
 	}
 	m.r.limited.of(rule).Inc()
+}
+
+// BackchannelLogout counts an attempt to tell an application of a session's end
+// ("delivered", "retried", "abandoned").
+func (m *Meter) BackchannelLogout(result string) {
+	if m == nil {
+		return
+	}
+	m.r.logouts.of(result).Inc()
 }
 
 // RefusalsDropped counts refusals the trail had no room for.

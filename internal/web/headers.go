@@ -1,11 +1,18 @@
 package web
 
-import "net/http"
+import (
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+)
 
 const (
 	pagePolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'; " +
 		"base-uri 'none'; frame-ancestors 'none'; object-src 'none'; require-trusted-types-for 'script'"
 	dataPolicy  = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+	framePolicy = "default-src 'none'; script-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors *; require-trusted-types-for 'script'"
 	permissions = "publickey-credentials-get=(self), publickey-credentials-create=(self), camera=(), microphone=(), geolocation=(), payment=(), usb=()"
 )
 
@@ -21,9 +28,15 @@ func (m *Mux) instructions(rt *route) []header {
 	var hs []header
 	add := func(name, value string) { hs = append(hs, header{http.CanonicalHeaderKey(name), []string{value}}) }
 	add("X-Content-Type-Options", "nosniff")
-	add("X-Frame-Options", "DENY")
+	if !rt.framed {
+		add("X-Frame-Options", "DENY")
+	}
 	add("Referrer-Policy", "same-origin") // no-referrer makes browsers post "Origin: null" to ourselves
-	add("Cross-Origin-Resource-Policy", "same-origin")
+	resource := "same-origin"
+	if rt.framed {
+		resource = "cross-origin"
+	}
+	add("Cross-Origin-Resource-Policy", resource)
 	if m.https && !m.cfg.Internal && !localName(hostname(m.cfg.Issuer.Host)) { // other programs live at localhost too
 		add("Strict-Transport-Security", "max-age=63072000; includeSubDomains")
 	}
@@ -38,7 +51,11 @@ func (m *Mux) instructions(rt *route) []header {
 		add("Permissions-Policy", permissions)
 		add("Cache-Control", "no-store")
 	case files:
-		add("Content-Security-Policy", dataPolicy)
+		policy := dataPolicy
+		if rt.framed {
+			policy = framePolicy
+		}
+		add("Content-Security-Policy", policy)
 	default:
 		add("Content-Security-Policy", dataPolicy)
 		add("Cache-Control", "no-store")
@@ -56,4 +73,34 @@ func (m *Mux) headers(rt *route, next Handler) Handler {
 		}
 		return next(w, r)
 	}
+}
+
+// plainOrigin is an origin that may stand in a policy: nothing in it is a
+// separator there, or a wildcard.
+var plainOrigin = regexp.MustCompile(`^https?://([a-z0-9]([a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:]+\])(:[0-9]{1,5})?$`)
+
+// AllowFrames lets the page that is about to be answered show frames from the
+// origins of addresses and from no other, and returns those it can show: not one
+// whose host is not plainly written.
+func AllowFrames(w http.ResponseWriter, addresses []string) (allowed []string) {
+	var origins []string
+	for _, a := range addresses {
+		u, err := url.Parse(a)
+		if err != nil {
+			continue
+		}
+		o := strings.ToLower(u.Scheme + "://" + u.Host)
+		if !plainOrigin.MatchString(o) {
+			continue
+		}
+		allowed = append(allowed, a)
+		if !slices.Contains(origins, o) {
+			origins = append(origins, o)
+		}
+	}
+	if len(origins) > 0 {
+		h := w.Header()
+		h.Set("Content-Security-Policy", h.Get("Content-Security-Policy")+"; frame-src "+strings.Join(origins, " "))
+	}
+	return allowed
 }

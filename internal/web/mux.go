@@ -33,7 +33,7 @@ type Config struct {
 	Issuer         *url.URL
 	TrustedProxies []netip.Prefix
 	AllowedHosts   []string // besides the issuer's; names without ports
-	FormKey        [32]byte // of the form tokens
+	FormKey        [32]byte // of the form tokens and browser states
 	Dev            bool     // show people the decision trace, answer any loopback name
 	Internal       bool     // the operators' listener: plain http, any address literal as Host
 	Limits         Limits
@@ -145,6 +145,13 @@ func (m *Mux) Static(pattern string, h http.Handler) {
 		h.ServeHTTP(w, r)
 		return nil
 	})
+}
+
+// Framed mounts h as the one kind of document that any site may show in a frame.
+// It is outside the session and the form tokens: what it does, its script does
+// with what the browser lets it see.
+func (m *Mux) Framed(pattern string, h Handler) {
+	m.mount(pattern, &route{to: files, framed: true}, h)
 }
 
 // Probe mounts h for those who watch the program: any Host, plain http, no cap,

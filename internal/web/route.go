@@ -31,6 +31,7 @@ type route struct {
 	cors        CORS
 	formToken   bool // unsafe methods need one
 	ownForms    bool
+	framed      bool // any site may show it in a frame
 	otherMethod bool // stands for the methods nobody mounted
 }
 

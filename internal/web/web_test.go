@@ -260,9 +260,10 @@ func TestHeaders(t *testing.T) {
 	b.OAuth("GET /oauth", fine, nil)
 	b.Resource("GET /resource", fine, AnyOrigin)
 	b.Static("GET /static", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) }))
+	b.Framed("GET /framed", fine)
 	b.Probe("GET /probe", fine)
 	var out strings.Builder
-	for _, path := range []string{"/page", "/own", "/cross", "/api", "/oauth", "/resource", "/static", "/probe", "/nowhere"} {
+	for _, path := range []string{"/page", "/own", "/cross", "/api", "/oauth", "/resource", "/static", "/framed", "/probe", "/nowhere"} {
 		w := b.get(path, "X-Correlation-ID", "fixed")
 		out.WriteString("GET " + path + "\n")
 		var lines []string

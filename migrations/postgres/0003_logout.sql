@@ -1,0 +1,23 @@
+-- +goose Up
+
+-- Which applications a session reached, of those that want to hear of its end.
+CREATE TABLE session_clients (
+    session_id TEXT COLLATE "C" NOT NULL REFERENCES sessions (id) ON DELETE CASCADE,
+    client_id  TEXT COLLATE "C" NOT NULL,
+    reached_at BIGINT NOT NULL,
+    PRIMARY KEY (session_id, client_id)
+);
+
+-- Applications that have yet to be told that a session ended. A row outlives the
+-- session and the user it names; due_at is the next attempt, or the end of the
+-- lease of whoever makes one now, and attempts names that claim.
+CREATE TABLE logouts (
+    session_id TEXT COLLATE "C" NOT NULL,
+    client_id  TEXT COLLATE "C" NOT NULL,
+    user_id    TEXT COLLATE "C" NOT NULL,
+    ended_at   BIGINT NOT NULL,
+    due_at     BIGINT NOT NULL,
+    attempts   INTEGER NOT NULL,
+    PRIMARY KEY (session_id, client_id)
+);
+CREATE INDEX logouts_due ON logouts (due_at);
