@@ -53,6 +53,7 @@ type metadata struct {
 	EndSessionEndpoint    string `json:"end_session_endpoint"`
 	PushedEndpoint        string `json:"pushed_authorization_request_endpoint"`
 	RegistrationEndpoint  string `json:"registration_endpoint,omitempty"`
+	DeviceEndpoint        string `json:"device_authorization_endpoint"` // RFC 8628 section 4
 
 	Scopes               []string `json:"scopes_supported,omitempty"`
 	ResponseTypes        []string `json:"response_types_supported"`
@@ -114,6 +115,7 @@ func newMetadata(cfg Config) metadata {
 		IntrospectionEndpoint: cfg.Issuer + "/oauth2/introspect",
 		EndSessionEndpoint:    cfg.Issuer + pathLogout,
 		PushedEndpoint:        cfg.Issuer + "/oauth2/par",
+		DeviceEndpoint:        cfg.Issuer + "/oauth2/device_authorization",
 
 		Scopes:               cfg.Scopes,
 		ResponseTypes:        cfg.ResponseTypes,
