@@ -42,7 +42,7 @@ func facts(u identity.User) []templates.Fact {
 func devices(sessions []identity.Session, this string) []templates.Device {
 	out := make([]templates.Device, 0, len(sessions))
 	for _, s := range sessions {
-		browser, system := device(s.UserAgent)
+		browser, system := templates.Agent(s.UserAgent)
 		d := templates.Device{
 			ID: s.ID, Browser: browser, System: system, Address: s.Address,
 			SignedIn: s.AuthTime, Seen: s.LastSeenAt, This: s.ID == this,

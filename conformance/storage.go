@@ -51,6 +51,7 @@ func Storage(t *testing.T, open func(t *testing.T) Stores) {
 		{"clients", clientContracts()},
 		{"registrations", registrationContracts()},
 		{"grants", grantContracts()},
+		{"devices", deviceContracts()},
 		{"standing", standingContracts()},
 		{"logouts", logoutContracts()},
 		{"keys", keyContracts()},

@@ -44,6 +44,11 @@ func sampleClient(id string) oauth2.Client {
 		AccessTokenTTL: 60, RefreshTokenTTL: 3600, FirstParty: true, InsecureNoPKCE: true, IntrospectAny: true, DefaultMaxAge: &age,
 		ClientURI: "https://shop.example.com", LogoURI: "https://shop.example.com/logo.svg", PolicyURI: "https://shop.example.com/p", TOSURI: "https://shop.example.com/t",
 		Contacts: []string{"ops@shop.example.com"}, Disabled: true,
+		Exchange: &oauth2.Exchange{Audiences: []string{"https://reports.example.com"}, Clients: []string{"app"}, Impersonate: true},
+		TrustedIssuers: []oauth2.TrustedIssuer{
+			{Issuer: "https://ci.example.com", JWKS: json.RawMessage(`{"keys":[]}`), Subjects: []string{"alice@example.com"}},
+			{Issuer: "https://cd.example.com", JWKSURI: "https://cd.example.com/jwks", Subjects: []string{"shop"}},
+		},
 		Secrets: []oauth2.SecretHash{{Hash: []byte{1, 2}, ExpiresAt: time.Unix(2_000_000_000, 0).UTC()}, {Hash: []byte{3}}},
 	}
 }

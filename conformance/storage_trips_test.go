@@ -45,6 +45,9 @@ func TestStorageTrips(t *testing.T) {
 		{"RevokeGrant", 1, func() error { _, err := db.RevokeGrant(t.Context(), "g2", e); return err }},
 		{"RevokeToken", 1, func() error { return db.RevokeToken(t.Context(), "t", g.ExpiresAt, e) }},
 		{"UseAssertion", 1, func() error { _, err := db.UseAssertion(t.Context(), "shop", "j", g.ExpiresAt); return err }},
+		{"PutDevice", 1, func() error { _, err := db.PutDevice(t.Context(), b.device("d1"), often, e); return err }},
+		{"AnswerDevice", 1, func() error { _, err := db.AnswerDevice(t.Context(), approved(b.device("d1")), e); return err }},
+		{"PollDevice", 1, func() error { _, err := db.PollDevice(t.Context(), "shop", b.device("d1").CodeHash); return err }},
 		{"AppendEvents", 1, func() error { return db.AppendEvents(t.Context(), e, e) }},
 	} {
 		before := db.Trips()

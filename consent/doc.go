@@ -4,7 +4,8 @@
 //	/oauth2/authorize ─ Step.Needed? ─▶ GET /consent?i= ─▶ POST /consent
 //	        ▲                                                │ allow: Consent + event + Interaction.Consented, one change
 //	        │                                                │ deny:  event + Interaction.Denied, one change
-//	        └──────────── 303 oauth2.ResumeURL ◀─────────────┘
+//	        ├──────────── 303 oauth2.ResumeURL ◀─────────────┘
+//	        └──────────── 303 oauth2.ResumeURL ◀─ POST /device, a code is right
 //
 // Its rules:
 //
@@ -15,6 +16,9 @@
 //     session, and the interaction keeps it beside Consented: an account switched in
 //     another tab cannot lend its name to it, and one that signs in afterwards is
 //     asked itself.
+//   - A device asks through a code that somebody typed at /device. Whose device that
+//     is nobody knows, so its page says where it asked from, asks about everything
+//     every time, and warns of codes that others sent (RFC 8628 section 5.4).
 //   - Deny is as easy as Allow, and nothing is chosen beforehand.
 //   - Taking an answer back revokes the grants that came of it, in the same change.
 package consent

@@ -25,6 +25,8 @@ type Flow interface {
 	Clients
 	Interaction(ctx context.Context, id string, binding []byte) (oauth2.Interaction, error)
 	Advance(ctx context.Context, in oauth2.Interaction) error
+	OpenDevice(ctx context.Context, binding []byte, typed string) (interaction string, err error)
+	Device(ctx context.Context, in oauth2.Interaction) (oauth2.DeviceRequest, error)
 }
 
 // Handler mounts the page.
@@ -51,6 +53,8 @@ func (h *Handler) Routes(m *web.Mux) {
 	h.mux = m
 	m.Page("GET "+pathConsent, h.show)
 	m.Page("POST "+pathConsent, h.decide)
+	m.Page("GET "+pathDevice, h.connect, web.OwnForms)
+	m.Page("POST "+pathDevice, h.enter, web.OwnForms)
 }
 
 // show is GET /consent.
@@ -75,9 +79,13 @@ func (h *Handler) show(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return fmt.Errorf("client of interaction %s: %w", in.ID, err)
 	}
+	device, err := h.asking(r.Context(), in)
+	if err != nil {
+		return err
+	}
 	asked := in.Request.Asked()
 	ask, known := asked, []string(nil)
-	if !in.Request.HasPrompt("consent") {
+	if !everything(in.Request) {
 		allowed, _, err := h.service.Remembered(r.Context(), u.ID, c.ID)
 		if err != nil {
 			return err
@@ -95,7 +103,7 @@ func (h *Handler) show(w http.ResponseWriter, r *http.Request) error {
 		App:    app,
 		Person: templates.Person{ID: u.ID, Name: u.Profile.Name, Email: u.Email},
 		Scopes: worded(ask, u), Known: worded(known, u),
-		Switch: switchAccount + url.QueryEscape(in.ID),
+		Switch: switchAccount + url.QueryEscape(in.ID), Device: device,
 	})
 }
 

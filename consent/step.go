@@ -34,7 +34,7 @@ func (s *Step) Needed(ctx context.Context, in oauth2.Interaction) (reason string
 		return consentRequired, nil
 	case in.Consented && in.Selected == session.ID:
 		return "", nil
-	case in.Request.HasPrompt("consent"):
+	case everything(in.Request):
 		return consentRequired, nil
 	}
 	c, err := s.Clients.Client(ctx, in.Request.ClientID)
@@ -52,4 +52,11 @@ func (s *Step) Needed(ctx context.Context, in oauth2.Interaction) (reason string
 		return consentRequired, nil
 	}
 	return "", nil
+}
+
+// everything reports whether a person is asked about all of a request, whatever
+// they allowed before: the application wants it so, or a device asks, which may be
+// anybody's (RFC 8628 section 5.4).
+func everything(req oauth2.AuthorizeRequest) bool {
+	return req.HasPrompt("consent") || req.Device != nil
 }

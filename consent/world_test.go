@@ -34,7 +34,8 @@ type world struct {
 	service *consent.Service
 	handler *consent.Handler
 	mux     *web.Mux
-	stuck   bool // the interaction cannot be stored
+	stuck   bool  // the interaction cannot be stored
+	wrong   error // what a wrong code is
 }
 
 var (
@@ -115,6 +116,17 @@ func (w *world) Advance(ctx context.Context, in oauth2.Interaction) error {
 		return fault.Down("interactions", errors.New("stuck"))
 	}
 	return w.db.PutInteraction(ctx, in)
+}
+
+func (w *world) OpenDevice(_ context.Context, _ []byte, typed string) (string, error) {
+	if typed == "WDJB-MJHT" {
+		return "i-device", nil
+	}
+	return "", w.wrong
+}
+
+func (w *world) Device(ctx context.Context, in oauth2.Interaction) (oauth2.DeviceRequest, error) {
+	return w.db.Device(ctx, in.Request.Device.ID)
 }
 
 func (w *world) Client(ctx context.Context, id string) (oauth2.Client, error) {

@@ -55,6 +55,8 @@ type Answer struct {
 	Email       string   `json:"email,omitempty"` // with the scope email
 	Roles       []string `json:"roles,omitempty"`
 	MFAVerified *bool    `json:"mfa_verified,omitempty"` // absent where there is no person
+
+	Actor *oauth2.Actor `json:"act,omitempty"` // who acts for the person (RFC 8693 section 4.1)
 }
 
 // Inspect says what token is good for to caller, over transport ("http"). The
@@ -121,6 +123,7 @@ func (i *Inspector) answer(t oauth2.Token) Answer {
 		Session:   t.Session,
 		ACR:       t.ACR,
 		AMR:       t.AMR,
+		Actor:     t.Actor,
 	}
 	if t.Kind == kindAccess {
 		a.TokenType = "Bearer"

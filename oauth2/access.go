@@ -29,6 +29,7 @@ type accessClaims struct {
 	AuthTime int64    `json:"auth_time,omitempty"`
 	ACR      string   `json:"acr,omitempty"`
 	AMR      []string `json:"amr,omitempty"`
+	Actor    *Actor   `json:"act,omitempty"`
 	*userClaims
 }
 
@@ -78,7 +79,10 @@ func (p *Provider) accessFor(ctx context.Context, c *Client, g Grant, u *identit
 	if err != nil {
 		return a, err
 	}
-	a.Subject, a.Session, a.Grant, a.AuthTime, a.ACR, a.AMR = sub, g.Session, g.ID, g.AuthTime.Unix(), g.ACR, g.AMR
+	a.Subject, a.Session, a.Grant, a.ACR, a.AMR = sub, g.Session, g.ID, g.ACR, g.AMR
+	if !g.AuthTime.IsZero() { // nobody has signed in for an assertion (RFC 7523)
+		a.AuthTime = g.AuthTime.Unix()
+	}
 	a.userClaims = &userClaims{UID: sub, Roles: u.Roles, MFA: g.ACR == identity.ACRMulti}
 	if a.Roles == nil {
 		a.Roles = []string{}

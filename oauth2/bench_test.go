@@ -120,6 +120,10 @@ func TestRoundTrips(t *testing.T) {
 		job.token("grant_type", "client_credentials").ok()
 		var code string
 		var tk tokens
+		player := f.app("player", tv)
+		waiting, _ := player.ask("scope", "openid")
+		ready, user := player.ask("scope", "openid offline_access")
+		f.decided("alice", user, "")
 		for _, c := range []struct {
 			name       string
 			pg, sqlite uint64
@@ -134,6 +138,10 @@ func TestRoundTrips(t *testing.T) {
 			{"inspect garbage", 0, 0, func() { f.alive("garbage"); f.alive("gk_rt_x"); f.alive("gk_at_x") }},
 			{"garbage for a refresh token", 0, 0, func() { shop.refresh("gk_rt_" + strings.Repeat("A", 70)) }},
 			{"a client id no client can have", 0, 0, func() { f.authorize("", shop.request("client_id", "a/b")) }},
+			{"a device's request", 1, 1, func() { player.ask("scope", "openid offline_access") }},
+			{"a poll of a device that waits", 1, 1, func() { player.poll(waiting).refused(400, "authorization_pending") }},
+			{"a device's tokens", 3, 3, func() { player.poll(ready).ok() }},
+			{"garbage for a device code", 0, 0, func() { player.poll("gk_dc_" + strings.Repeat("A", 64)) }},
 			{"revoke an access token", 1, 2, func() { shop.post("/oauth2/revoke", "token", tk.Access) }},
 			{"revoke a refresh token", 2, 3, func() { shop.post("/oauth2/revoke", "token", tk.Refresh) }},
 		} {

@@ -142,6 +142,9 @@ type Client struct {
 	FrontchannelLogoutURI     string `json:"frontchannel_logout_uri,omitempty"`
 	FrontchannelLogoutSession bool   `json:"frontchannel_logout_session_required,omitempty"`
 
+	Exchange       *Exchange       `json:"exchange,omitempty"`        // RFC 8693; nil: none
+	TrustedIssuers []TrustedIssuer `json:"trusted_issuers,omitempty"` // RFC 7523 section 2.1; none: nobody's assertions
+
 	ClientURI       string   `json:"client_uri,omitempty"`
 	LogoURI         string   `json:"logo_uri,omitempty"`
 	PolicyURI       string   `json:"policy_uri,omitempty"`

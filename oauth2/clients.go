@@ -40,6 +40,8 @@ var clientChecks = []clientCheck{
 	{"access_token_kind", accessTokenKind},
 	{"lifetimes", lifetimesFit},
 	{"pkce_opt_out", pkceOptOut},
+	{"exchange", exchangeFits},
+	{"trusted_issuers", trustedIssuersFit},
 	{"links", linksFit},
 }
 

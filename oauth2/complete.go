@@ -160,6 +160,9 @@ func (p *Provider) jarm(ctx context.Context, clientID string, params url.Values)
 // the request it was pushed as, are spent last, when nothing else can fail: of two
 // tabs that finish it at once, one gets its answer.
 func (h *Handler) finish(w http.ResponseWriter, r *http.Request, in Interaction, now time.Time) error {
+	if in.Request.Device != nil {
+		return h.approveDevice(w, r, in)
+	}
 	ctx, p := r.Context(), h.Provider
 	s, u, ok := identity.FromContext(ctx)
 	if !ok || in.Request.HintSubject != "" && in.Request.HintSubject != u.ID {

@@ -1,5 +1,5 @@
-// Package oauth2 is the authorization server: /oauth2/authorize, /oauth2/token
-// and /oauth2/revoke. It is the only package that imports fosite.
+// Package oauth2 is the authorization server: /oauth2/authorize, /oauth2/token,
+// /oauth2/device_authorization and /oauth2/revoke. It is the only package that imports fosite.
 //
 // # An authorization request
 //
@@ -21,6 +21,9 @@
 //	    authorization_code   code → pkce → standing → openid → redeem
 //	    refresh_token        refresh → narrow → openid → rotate
 //	    client_credentials   scopes and audience → client credentials
+//	    device_code          poll → standing → issue → redeem
+//	    token-exchange       checks of both tokens → issue → record
+//	    jwt-bearer           checks of the assertion → issue → spend
 //
 // The handlers named code, pkce, openid, refresh and client credentials are
 // fosite's. They decide; our strategies make the tokens; the adapter (fosite's

@@ -69,6 +69,9 @@ func newEngine(p *Provider) *engine {
 			&openid.OpenIDConnectRefreshHandler{Config: s, IDTokenHandleHelper: id},
 			link{populate: p.rotate},
 		},
+		GrantDevice:    p.deviceChain(),
+		GrantExchange:  p.exchangeChain(),
+		GrantJWTBearer: p.bearerChain(),
 		GrantClientCredentials: {
 			link{handle: p.grantToClient},
 			&foauth2.ClientCredentialsGrantHandler{
@@ -77,6 +80,22 @@ func newEngine(p *Provider) *engine {
 		},
 	}}
 	return &engine{&fosite.Fosite{Store: a, Config: s}}
+}
+
+// The chains of grants that need no link of fosite's.
+
+func (p *Provider) deviceChain() []fosite.TokenEndpointHandler {
+	return []fosite.TokenEndpointHandler{
+		link{handle: p.pollDevice}, link{handle: p.requireStanding}, link{populate: p.issue}, link{populate: p.redeem},
+	}
+}
+
+func (p *Provider) exchangeChain() []fosite.TokenEndpointHandler {
+	return []fosite.TokenEndpointHandler{link{handle: p.exchangeToken}, link{populate: p.issueAccess}, link{populate: p.recordExchange}}
+}
+
+func (p *Provider) bearerChain() []fosite.TokenEndpointHandler {
+	return []fosite.TokenEndpointHandler{link{handle: p.acceptAssertion}, link{populate: p.issueAccess}, link{populate: p.spendAssertion}}
 }
 
 // A grantRouter is fosite's only token handler: one explicit chain for each
@@ -141,14 +160,19 @@ func (l link) HandleTokenEndpointRequest(ctx context.Context, r fosite.AccessReq
 	return nil
 }
 
-// PopulateTokenEndpointResponse runs the link's effect, if it has one.
-func (l link) PopulateTokenEndpointResponse(ctx context.Context, _ fosite.AccessRequester, _ fosite.AccessResponder) error {
+// PopulateTokenEndpointResponse runs the link's effect, if it has one, and tells
+// fosite's response what it made.
+func (l link) PopulateTokenEndpointResponse(ctx context.Context, _ fosite.AccessRequester, r fosite.AccessResponder) error {
 	if l.populate == nil {
 		return nil
 	}
 	w := workFrom(ctx)
 	if err := l.populate(ctx, w); err != nil {
 		return w.failed(err)
+	}
+	if w.access != "" {
+		r.SetAccessToken(w.access)
+		r.SetTokenType("bearer")
 	}
 	return nil
 }

@@ -61,3 +61,9 @@ func AssertionIssuer(token string) string {
 
 // AddressFits is what registration says of a redirect URI.
 func AddressFits(t ClientType, uri string) string { return addressFits(t, uri) }
+
+// NewUserCode makes a user code.
+func NewUserCode() string { return newUserCode() }
+
+// NewDeviceCode makes a device code that nobody is given.
+func (p *Provider) NewDeviceCode() string { return p.newDeviceCode() }

@@ -105,8 +105,8 @@ func (a adapter) GetAuthorizeCodeSession(ctx context.Context, code string, _ fos
 			return nil, fosite.ErrNotFound
 		}
 		w.code, w.grant = &c, c.grant()
-		w.scopes = w.grant.Scopes
-		w.expires[fosite.AuthorizeCode] = time.Unix(c.Expires, 0)
+		w.whole, w.reusable, w.scopes = w.grant, time.Unix(c.Expires, 0), w.grant.Scopes
+		w.expires[fosite.AuthorizeCode] = w.reusable
 	}
 	r := w.requester()
 	r.Form.Set("redirect_uri", "the one of the authorization request")

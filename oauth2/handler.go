@@ -31,7 +31,8 @@ func ResumeURL(interaction string) string {
 	return authorizePath + "?" + url.Values{"i": {interaction}}.Encode()
 }
 
-// Handler mounts /oauth2/authorize, /oauth2/par, /oauth2/token and /oauth2/revoke.
+// Handler mounts /oauth2/authorize, /oauth2/par, /oauth2/device_authorization,
+// /oauth2/token and /oauth2/revoke.
 type Handler struct {
 	Provider *Provider
 	Steps    []Step // asked in this order
@@ -45,6 +46,7 @@ func (h *Handler) Routes(m *web.Mux) {
 	m.CrossSitePage("GET "+authorizePath, h.authorize)
 	m.CrossSitePage("POST "+authorizePath, h.posted)
 	m.OAuth("POST /oauth2/par", h.push, h.Provider.AllowOrigin)
+	m.OAuth("POST /oauth2/device_authorization", h.device, nil) // a device has no browser to read it with
 	m.OAuth("POST /oauth2/token", h.token, h.Provider.AllowOrigin)
 	m.OAuth("POST /oauth2/revoke", h.revoke, h.Provider.AllowOrigin)
 }
@@ -55,6 +57,10 @@ func (h *Handler) token(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	out, err := h.Provider.exchange(r, form)
+	if wait, ok := errors.AsType[*waiting](err); ok {
+		h.Provider.cfg.Meter.TokenError(form.Get("grant_type"), wait.Code)
+		return web.JSON(w, http.StatusBadRequest, wait)
+	}
 	if err != nil {
 		h.Provider.cfg.Meter.TokenError(form.Get("grant_type"), fault.Of(err).Code)
 		return err
@@ -111,6 +117,9 @@ func (h *Handler) resume(w http.ResponseWriter, r *http.Request, id string, now 
 	}
 	if err := h.Provider.stillCertain(r.Context(), in.Request); err != nil {
 		return err
+	}
+	if in.Request.Device != nil && in.Denied != "" {
+		return h.denyDevice(w, r, in)
 	}
 	if in.Denied != "" {
 		if _, err := h.Provider.cfg.Store.ConsumeInteraction(r.Context(), in.ID); err != nil {

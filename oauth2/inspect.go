@@ -30,6 +30,7 @@ type Token struct {
 	AuthTime  time.Time
 	AMR       []string
 	ACR       string
+	Actor     *Actor // who acts for Subject, if somebody does (RFC 8693 section 4.1)
 	IssuedAt  time.Time
 	ExpiresAt time.Time
 	User      *identity.User // nil for client credentials
@@ -52,7 +53,7 @@ func (p *Provider) Inspect(ctx context.Context, token string) (Token, error) {
 	}
 	q, ofUser := StandingQuery{JTI: t.JTI}, t.Grant != ""
 	if ofUser {
-		q = StandingQuery{Grant: t.Grant, Session: t.Session, Subject: t.Subject, JTI: t.JTI}
+		q = t.standingQuery()
 	}
 	s, err := p.standing(ctx, q)
 	if err != nil {
@@ -92,12 +93,14 @@ func (p *Provider) accessToken(ctx context.Context, token string) (Token, error)
 	}
 	t := Token{
 		Kind: "access", JTI: a.ID, ClientID: a.ClientID, Subject: a.Subject, Sub: a.Subject, Session: a.Session, Grant: a.Grant, Scopes: strings.Fields(a.Scope),
-		Audience: a.Audience, AMR: a.AMR, ACR: a.ACR, IssuedAt: time.Unix(a.IssuedAt, 0).UTC(), ExpiresAt: time.Unix(a.Expires, 0).UTC(),
+		Audience: a.Audience, AMR: a.AMR, ACR: a.ACR, Actor: a.Actor, IssuedAt: time.Unix(a.IssuedAt, 0).UTC(), ExpiresAt: time.Unix(a.Expires, 0).UTC(),
 	}
 	if a.userClaims == nil {
 		return t, nil
 	}
-	t.AuthTime = time.Unix(a.AuthTime, 0).UTC()
+	if a.AuthTime != 0 {
+		t.AuthTime = time.Unix(a.AuthTime, 0).UTC()
+	}
 	c, err := p.Client(ctx, a.ClientID)
 	if fault.Is(err, fault.NotFound) {
 		return Token{}, ErrInactive

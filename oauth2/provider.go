@@ -21,6 +21,7 @@ import (
 // Recorder is the part of the audit trail this package writes to.
 type Recorder interface {
 	Fill(ctx context.Context, e audit.Event) audit.Event
+	Record(ctx context.Context, e audit.Event) error
 }
 
 // Lifetimes of what the server hands out. A zero Grace means none; every other

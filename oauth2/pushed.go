@@ -52,14 +52,7 @@ func (p *Provider) pushedURI(ctx context.Context, c *Client, form url.Values) (s
 	if form.Get("request_uri") != "" { // RFC 9126 section 2.1
 		return "", ruled("no_pushed_request_uri", invalid("invalid_request", "A request_uri cannot be pushed.")).With("client_id", c.ID)
 	}
-	params := url.Values{}
-	for name, values := range form {
-		if values[0] != "" && !credentialParameter(name) {
-			params[name] = values
-		}
-	}
-	params.Set("client_id", c.ID)
-	d := &draft{p: p, params: params, pushing: true}
+	d := &draft{p: p, params: requestParameters(c, form), pushing: true}
 	req, err := d.begin(ctx)
 	if told, ok := errors.AsType[*refusal](err); ok {
 		return "", told.fault
@@ -78,6 +71,19 @@ func (p *Provider) pushedURI(ctx context.Context, c *Client, form url.Values) (s
 	}
 	p.cfg.Meter.TokenIssued("pushed", "request_uri")
 	return uri, nil
+}
+
+// requestParameters are what c asks for in the form it authenticated with. A
+// parameter without a value counts as absent (RFC 6749 section 3.1).
+func requestParameters(c *Client, form url.Values) url.Values {
+	params := url.Values{}
+	for name, values := range form {
+		if values[0] != "" && !credentialParameter(name) {
+			params[name] = values
+		}
+	}
+	params.Set("client_id", c.ID)
+	return params
 }
 
 // credentialParameter lists what authenticates a client and is no part of the

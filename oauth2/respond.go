@@ -114,7 +114,11 @@ func (p *Provider) openRequest(ctx context.Context, sealed string) (AuthorizeReq
 // may have been disabled, or its redirect URI withdrawn, in the meantime.
 func (p *Provider) stillCertain(ctx context.Context, req AuthorizeRequest) error {
 	d := &draft{p: p, params: url.Values{"client_id": {req.ClientID}, "redirect_uri": {req.RedirectURI}}}
-	for _, table := range [...][]check{identified, certain} {
+	tables := [][]check{identified, certain}
+	if req.Device != nil {
+		tables = tables[:1] // there is nowhere to return to
+	}
+	for _, table := range tables {
 		if f := d.walk(ctx, table); f != nil {
 			return f
 		}

@@ -49,6 +49,7 @@ func (s strategies) GenerateAccessToken(ctx context.Context, _ fosite.Requester)
 	if err != nil {
 		return "", "", w.failed(err)
 	}
+	claims.Actor = w.actor
 	if w.access, err = s.p.mint(ctx, w.client, claims); err != nil {
 		return "", "", w.failed(err)
 	}
@@ -77,7 +78,7 @@ func (s strategies) RefreshTokenSignature(ctx context.Context, token string) str
 func (s strategies) GenerateRefreshToken(ctx context.Context, _ fosite.Requester) (token, signature string, err error) {
 	w := workFrom(ctx)
 	next := w.rt.next()
-	if w.grantType == GrantCode {
+	if w.grantType != GrantRefresh {
 		id, err := uuid.Parse(w.grant.ID)
 		if err != nil {
 			return "", "", w.failed(err)

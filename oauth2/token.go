@@ -26,6 +26,7 @@ type answer struct {
 	RefreshToken string `json:"refresh_token,omitempty"`
 	IDToken      string `json:"id_token,omitempty"`
 	Scope        string `json:"scope,omitempty"`
+	Issued       string `json:"issued_token_type,omitempty"` // RFC 8693 section 2.2.1
 }
 
 // exchange serves the token endpoint: client, grant, tokens, one write, answer.
@@ -52,9 +53,13 @@ func (p *Provider) exchange(r *http.Request, form url.Values) (answer, error) {
 		return answer{}, w.outcome(err)
 	}
 	p.count(w)
+	issued := ""
+	if w.exchange != nil {
+		issued = typeAccessToken
+	}
 	return answer{
 		AccessToken: w.access, TokenType: "Bearer", ExpiresIn: int64(w.accessEnds.Sub(p.cfg.Now().Truncate(time.Second)) / time.Second),
-		RefreshToken: w.refresh, IDToken: w.id, Scope: strings.Join(w.scopes, " "),
+		RefreshToken: w.refresh, IDToken: w.id, Scope: strings.Join(w.scopes, " "), Issued: issued,
 	}, nil
 }
 
@@ -69,8 +74,11 @@ func (w *work) params() url.Values {
 	return out
 }
 
-// needs lists what each grant cannot do without (RFC 6749 sections 4.1.3, 4.4.2, 6).
-var needs = map[string]string{GrantCode: "code", GrantRefresh: "refresh_token"}
+// needs lists what each grant cannot do without (RFC 6749 sections 4.1.3, 4.4.2 and
+// 6, RFC 8628 section 3.4, RFC 8693 section 2.1, RFC 7523 section 2.1).
+var needs = map[string]string{
+	GrantCode: "code", GrantRefresh: "refresh_token", GrantDevice: "device_code", GrantExchange: "subject_token", GrantJWTBearer: "assertion",
+}
 
 func (w *work) required() error {
 	if name := needs[w.grantType]; name != "" && w.form.Get(name) == "" {
@@ -82,8 +90,8 @@ func (w *work) required() error {
 // tokenGrants are the grants of the token endpoint; confidentialGrants are those no
 // public client may use.
 var (
-	tokenGrants        = []string{GrantCode, GrantRefresh, GrantClientCredentials}
-	confidentialGrants = []string{GrantClientCredentials}
+	tokenGrants        = []string{GrantCode, GrantRefresh, GrantClientCredentials, GrantDevice, GrantExchange, GrantJWTBearer}
+	confidentialGrants = []string{GrantClientCredentials, GrantExchange, GrantJWTBearer}
 )
 
 // TokenGrants returns the grants of the token endpoint, for discovery.
@@ -151,8 +159,8 @@ func (p *Provider) narrowAudience(w *work) ([]string, *fault.Error) {
 // event, in one statement that refuses a second time.
 func (p *Provider) redeem(ctx context.Context, w *work) error {
 	now := p.cfg.Now()
-	g := w.grant
-	g.Scopes, g.Audience, g.CreatedAt, g.ExpiresAt = w.code.Scopes, w.code.Audience, now, latest(w.accessEnds, time.Unix(w.code.Expires, 0))
+	g := w.whole
+	g.SecretHash, g.CreatedAt, g.ExpiresAt = w.grant.SecretHash, now, latest(w.accessEnds, w.reusable)
 	if w.refresh != "" {
 		g.ExpiresAt = latest(g.ExpiresAt, now.Add(p.refreshTTL(w.client)))
 	}
@@ -164,12 +172,19 @@ func (p *Provider) redeem(ctx context.Context, w *work) error {
 	if first {
 		return nil
 	}
-	p.cfg.Meter.Replay("code")
+	what := replayed[w.grantType]
+	p.cfg.Meter.Replay(what.counted)
 	if _, err := p.cfg.Store.RevokeGrant(ctx, g.ID, p.event(ctx, audit.CodeReplayed, g)); err != nil {
 		return fmt.Errorf("revoke the grant of a replayed code: %w", err)
 	}
 	p.Forget("grant:" + g.ID)
-	return invalidGrant("code_unused", "The authorization code was redeemed before; what it gave has been revoked.")
+	return invalidGrant(what.rule, what.detail)
+}
+
+// replayed says what came a second time, by grant.
+var replayed = map[string]struct{ counted, rule, detail string }{
+	GrantCode:   {"code", "code_unused", "The authorization code was redeemed before; what it gave has been revoked."},
+	GrantDevice: {"device_code", "device_code_unused", "The device code was redeemed before; what it gave has been revoked."},
 }
 
 // latest is when a grant may end: after its tokens, and after its code, which its

@@ -63,6 +63,9 @@ type AuthorizeRequest struct {
 
 	Claims      ClaimsRequest `json:"claims,omitzero"`
 	ClaimScopes []string      `json:"claim_scopes,omitempty"` // scopes that Claims reaches beyond Scopes
+	// Device is the device this request speaks for (RFC 8628), nil for one that came
+	// by itself: the answer then goes to the device, and the browser nowhere.
+	Device *DeviceVisit `json:"device,omitempty"`
 	// Pushed names the pushed request this one came as (RFC 9126), to be spent when
 	// it is completed; "" for one that came with the browser.
 	Pushed string `json:"pushed,omitempty"`
@@ -151,6 +154,8 @@ type Standing struct {
 // Store keeps clients, interactions and grants. Methods join the transaction of
 // their context. Errors as in identity.Store. Time is the database's.
 type Store interface {
+	DeviceStore
+
 	InTx(ctx context.Context, f func(ctx context.Context) error) error
 
 	Client(ctx context.Context, id string) (Client, error)
@@ -188,6 +193,9 @@ type Store interface {
 	RevokeToken(ctx context.Context, jti string, expiresAt time.Time, e audit.Event) error
 	// Standing reads what liveness depends on. grant and session may be "".
 	Standing(ctx context.Context, q StandingQuery) (Standing, error)
+
+	// UserByEmail is as in identity.Store: email is normalised.
+	UserByEmail(ctx context.Context, email string) (identity.User, error)
 
 	// UseAssertion marks (client, jti) used until expiresAt and reports whether it
 	// was unused: of racing callers exactly one gets true.

@@ -30,8 +30,16 @@ type work struct {
 	state  RefreshState
 	grant  Grant
 	scopes []string // of this token: the grant's, or fewer
-	user   *identity.User
-	req    AuthorizeRequest // at the authorization endpoint
+
+	asserted *asserting
+	exchange *exchanging
+	actor    *Actor // of this token: who acts with it (RFC 8693)
+
+	whole    Grant     // as it was authorized: what redeeming writes, though this token may be for less
+	reusable time.Time // until when what was redeemed could come again
+
+	user *identity.User
+	req  AuthorizeRequest // at the authorization endpoint
 
 	access     string
 	accessEnds time.Time

@@ -55,6 +55,7 @@ type metadata struct {
 	CheckSessionIframe    string `json:"check_session_iframe"`
 	PushedEndpoint        string `json:"pushed_authorization_request_endpoint"`
 	RegistrationEndpoint  string `json:"registration_endpoint,omitempty"`
+	DeviceEndpoint        string `json:"device_authorization_endpoint"` // RFC 8628 section 4
 
 	Scopes               []string `json:"scopes_supported,omitempty"`
 	ResponseTypes        []string `json:"response_types_supported"`
@@ -122,6 +123,7 @@ func newMetadata(cfg Config) metadata {
 		EndSessionEndpoint:    cfg.Issuer + pathLogout,
 		CheckSessionIframe:    cfg.Issuer + pathCheckSession,
 		PushedEndpoint:        cfg.Issuer + "/oauth2/par",
+		DeviceEndpoint:        cfg.Issuer + "/oauth2/device_authorization",
 
 		Scopes:               cfg.Scopes,
 		ResponseTypes:        cfg.ResponseTypes,

@@ -38,6 +38,7 @@ var (
 		sweepOf("revoked_tokens", keepToken, "jti", "expires_at <= $1"),
 		sweepOf("assertions", keepToken, "client_id, jti", "expires_at <= $1"),
 		sweepOf("initial_tokens", keepInitial, "id", "expires_at <= $1"),
+		sweepOf("device_codes", keepToken, "id", "expires_at <= $1"),
 		sweepOf("sessions", keepSession, "id", "expires_at <= $1"),
 		sweepOf("sessions", keepSession, "id", "ended_at <> 0 AND ended_at <= $1"),
 		sweepOf("signing_keys", keepKey, "id", "remove_at <= $1"),

@@ -53,6 +53,15 @@ type grantData struct {
 	Claims oauth2.Claims `json:"claims,omitzero"`
 }
 
+func dataOf(g oauth2.Grant) grantData {
+	return grantData{g.Scopes, g.Audience, g.Nonce, micros(g.AuthTime), g.AMR, g.ACR, g.Claims}
+}
+
+// into is the opposite of dataOf.
+func (d grantData) into(g *oauth2.Grant) {
+	g.Scopes, g.Audience, g.Nonce, g.AuthTime, g.AMR, g.ACR, g.Claims = d.Scopes, d.Audience, d.Nonce, instant(d.AuthTime), d.AMR, d.ACR, d.Claims
+}
+
 type grantRow struct {
 	g                         oauth2.Grant
 	data                      string
@@ -72,8 +81,8 @@ func (r *grantRow) grant() (oauth2.Grant, error) {
 	if len(g.SecretHash) == 0 {
 		g.SecretHash = nil
 	}
-	g.Scopes, g.Audience, g.Nonce, g.AMR, g.ACR, g.Claims = data.Scopes, data.Audience, data.Nonce, data.AMR, data.ACR, data.Claims
-	g.AuthTime, g.CreatedAt, g.ExpiresAt, g.RevokedAt = instant(data.AuthTime), instant(r.created), instant(r.expires), instant(r.revoked)
+	data.into(&g)
+	g.CreatedAt, g.ExpiresAt, g.RevokedAt = instant(r.created), instant(r.expires), instant(r.revoked)
 	return g, nil
 }
 
@@ -95,7 +104,7 @@ func (r *refreshRow) state(end time.Time) oauth2.RefreshState {
 
 // RedeemGrant implements oauth2.Store: the insert is what makes a code single-use.
 func (d *DB) RedeemGrant(ctx context.Context, g oauth2.Grant, withRefresh bool, e audit.Event) (bool, error) {
-	data, err := document(grantData{g.Scopes, g.Audience, g.Nonce, micros(g.AuthTime), g.AMR, g.ACR, g.Claims})
+	data, err := document(dataOf(g))
 	if err != nil {
 		return false, err
 	}

@@ -196,6 +196,8 @@ func TestStableIDs(t *testing.T) {
 		"consent": {"consent-accept", "consent-deny"}, "logout": {"logout-confirm", "logout-cancel"},
 		"form_post": {"continue"}, "account": {"current", "password", "submit", "sign-out", "end-others"}, "login_refused": {"problem"},
 		"login_linked": {"client-logo", "client-home", "client-policy", "client-terms"}, "consent_linked": {"client-logo", "client-home", "client-policy", "client-terms"},
+		"device": {"code", "submit"}, "device_refused": {"code", "submit", "problem"}, "device_approved": {"done-approved"}, "device_denied": {"done-denied"},
+		"consent_device": {"consent-accept", "consent-deny", "user-code"},
 	} {
 		doc := parsed(t, render(t, s, samples()[name]))
 		ids := uniqueIDs(t, doc)
@@ -242,6 +244,8 @@ func TestHostileNames(t *testing.T) {
 		Login{App: app, Login: evil, Form: form},
 		SelectAccount{App: app, Person: person, Form: form},
 		Consent{App: app, Person: person, Scopes: []Scope{{evil, evil}}},
+		Consent{App: app, Person: person, Device: &AskingDevice{Code: evil, Browser: evil, System: evil, Address: evil}},
+		Connect{Code: evil, Form: form},
 		LogoutConfirm{Application: evil, User: evil},
 		SignedOut{Application: evil, ReturnURL: "javascript:alert(1)"},
 		Problem{Title: evil, Detail: evil, Reference: evil, Facts: []Fact{{evil, evil}}},

@@ -89,11 +89,32 @@ type Consent struct {
 	App    App
 	Person Person
 	Scopes []Scope
-	Known  []Scope // allowed before, not asked again
-	Switch string  // URL of the sign-in page for somebody else
+	Known  []Scope       // allowed before, not asked again
+	Switch string        // URL of the sign-in page for somebody else
+	Device *AskingDevice // asks through a code, nil for an application in the browser
 }
 
 func (Consent) page() string { return "consent" }
+
+// An AskingDevice is the device that gets what a person allows (RFC 8628 section 3.3).
+type AskingDevice struct {
+	Code            string // as the device shows it
+	Browser, System string // "" if unknown
+	Address         string // "" if unknown
+	Asked           time.Time
+}
+
+// Connect is the page where a person types the code a device shows, or learns what
+// came of it.
+type Connect struct {
+	Locale
+	Form    Form
+	Code    string // typed, or prefilled by a link
+	Refused Refused
+	Done    string // "" asks for a code; else "approved", "denied" or "expired"
+}
+
+func (Connect) page() string { return "device" }
 
 // A Scope is one permission in plain words: those of the catalogue under
 // "scope.NAME", or its name where there are none.

@@ -14,6 +14,8 @@ func samples() map[string]Page {
 	cancel := &Form{Action: "/login/cancel", CSRF: "token", Fields: []Field{{"i", "interaction-1"}}}
 	wrong := Refused{Key: "refused.invalid_credentials", Reference: "K7QM-2FXA"}
 	at := time.Date(2026, 11, 24, 9, 30, 0, 0, time.UTC)
+	enter := Form{Action: "/device", CSRF: "token"}
+	tv := &AskingDevice{Code: "WDJB-MJHT", Browser: "Chrome", System: "LG TV", Address: "203.0.113.7", Asked: at}
 	login := Login{Form: form, App: shop, SignUp: "/signup?i=interaction-1", Cancel: cancel}
 	scopes := []Scope{
 		{Name: "openid"},
@@ -51,10 +53,19 @@ func samples() map[string]Page {
 		"consent_local": Consent{
 			Form: form, App: tool, Person: Person{ID: "9", Email: "ben@example.org"}, Scopes: scopes[:1], Switch: "/login?i=interaction-1&as=other",
 		},
-		"logout":          LogoutConfirm{Form: form, Application: "The Shop", User: "ana@example.org"},
-		"logout_alone":    LogoutConfirm{Form: form, User: "ana@example.org"},
-		"signedout":       SignedOut{Application: "The Shop", ReturnURL: "https://shop.example/bye"},
-		"signedout_alone": SignedOut{},
+		"consent_device":    Consent{Form: form, App: NewApp("tv", "The Player", ""), Person: ana, Scopes: scopes, Device: tv, Switch: "/login?i=interaction-1&as=other"},
+		"consent_device_de": Consent{Locale: "de", Form: form, App: NewApp("tv", "The Player", ""), Person: ana, Scopes: scopes[:1], Device: &AskingDevice{Code: "WDJB-MJHT", Asked: at}, Switch: "/login?i=interaction-1&as=other"},
+		"device":            Connect{Form: enter},
+		"device_de":         Connect{Locale: "de", Form: enter, Code: "WDJB-MJHT"},
+		"device_refused":    Connect{Form: enter, Code: "WDJB-MJH", Refused: Refused{Key: "refused.invalid_user_code", Reference: "K7QM-2FXA"}},
+		"device_limited":    Connect{Form: enter, Code: "WDJB-MJHT", Refused: Refused{Key: "refused.too_many_attempts", Wait: 40, Reference: "K7QM-2FXA"}},
+		"device_approved":   Connect{Form: enter, Done: "approved"},
+		"device_denied":     Connect{Locale: "de", Form: enter, Done: "denied"},
+		"device_expired":    Connect{Form: enter, Done: "expired"},
+		"logout":            LogoutConfirm{Form: form, Application: "The Shop", User: "ana@example.org"},
+		"logout_alone":      LogoutConfirm{Form: form, User: "ana@example.org"},
+		"signedout":         SignedOut{Application: "The Shop", ReturnURL: "https://shop.example/bye"},
+		"signedout_alone":   SignedOut{},
 		"signedout_frames": SignedOut{
 			Application: "The Shop", Onward: "https://shop.example/bye?a=b&state=s%26t",
 			Frames: []string{"https://shop.example/out?iss=https%3A%2F%2Fid.example&sid=1", "https://tool.example/out?iss=https%3A%2F%2Fid.example&sid=1"},

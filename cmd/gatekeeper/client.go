@@ -30,12 +30,16 @@ func (a *app) clientCreate() *cobra.Command {
 		Use:   "create [ID]",
 		Short: "Register an application",
 		Long: "Register an application. The type chooses safe settings for what it is:\n" +
-			"web (server-side, keeps a secret), spa (in a browser), native (installed), machine (no person).\n" +
+			"web (server-side, keeps a secret), spa (in a browser), native (installed), machine (no person),\n" +
+			"device (no browser of its own: people type its code elsewhere).\n" +
 			"Without an ID one is made up. A generated secret is shown this once.",
 		Example: "  gatekeeper client create shop --redirect-uri https://shop.example/cb --scope openid,email\n" +
 			"  gatekeeper client create board --type spa --redirect-uri https://board.example/\n" +
 			"  gatekeeper client create phone --type native --redirect-uri http://127.0.0.1/callback\n" +
-			"  gatekeeper client create nightly --type machine --secret-out nightly.secret",
+			"  gatekeeper client create nightly --type machine --secret-out nightly.secret\n" +
+			"  gatekeeper client create player --type device --name 'The Player'\n" +
+			"  gatekeeper client create gateway --type machine --grant token-exchange,client_credentials --audience https://gateway.example \\\n" +
+			"    --exchange-client shop --exchange-audience https://reports.example",
 		Args: between(0, "an ID"),
 	}
 	f := c.Flags()
@@ -118,6 +122,7 @@ func clientView(c oauth2.Client, secret string, value any) view {
 		t.each("AFTER LOGOUT", c.PostLogoutRedirectURIs)
 		t.field("SCOPES", strings.Join(c.Scopes, " "))
 		t.each("AUDIENCE", c.Audience)
+		tableOfGrants(t, &c)
 		t.field("ACCESS TOKEN", tokenWords(&c))
 		if c.InsecureNoPKCE {
 			t.field("INSECURE", "PKCE is not required")
@@ -138,6 +143,7 @@ func describeClient(c *oauth2.Client) string {
 	if slices.Contains(c.Grants, oauth2.GrantClientCredentials) {
 		says = append(says, "client credentials")
 	}
+	says = append(says, describeGrants(c)...)
 	says = append(says, map[bool]string{true: "public", false: c.AuthMethod}[c.Public()])
 	if slices.Contains(c.Grants, oauth2.GrantRefresh) {
 		says = append(says, "refresh rotation")
@@ -172,7 +178,7 @@ func (a *app) clientList() *cobra.Command {
 			v := view{value: clientList{all}, table: func(t *table) {
 				t.row("NAME", "ID", "TYPE", "GRANTS", "UPDATED")
 				for _, c := range all {
-					t.row(c.Name, c.ID, string(c.Type), strings.Join(c.Grants, " "), moment(c.UpdatedAt))
+					t.row(c.Name, c.ID, string(c.Type), grantsShown(c.Grants), moment(c.UpdatedAt))
 				}
 			}}
 			for _, c := range all {

@@ -3,7 +3,6 @@ package main
 import (
 	"crypto/rand"
 	"encoding/json"
-	"slices"
 	"strings"
 	"time"
 
@@ -29,16 +28,18 @@ type clientFlags struct {
 	addPostLogout, removePostLogout                    []string
 	addScopes, removeScopes, addAudience, dropAudience []string
 	addGrants, removeGrants                            []string
+	others                                             grantFlags
 }
 
 func (cf *clientFlags) register(c *cobra.Command) {
 	f := c.Flags()
-	f.StringVar(&cf.kind, "type", string(oauth2.Web), "web, spa, native or machine")
+	f.StringVar(&cf.kind, "type", string(oauth2.Web), "web, spa, native, machine or device")
 	f.StringVar(&cf.name, "name", "", "what people see on the sign-in and consent pages")
 	f.StringArrayVar(&cf.redirects, "redirect-uri", nil, "where answers may go, byte for byte (repeat)")
 	f.StringArrayVar(&cf.postLogout, "post-logout-redirect-uri", nil, "where a signed-out person may go (repeat)")
 	f.StringArrayVar(&cf.scopes, "scope", nil, "scopes it may ask for (commas or repeat)")
-	f.StringArrayVar(&cf.grants, "grant", nil, "grants it may use: authorization_code, refresh_token, client_credentials")
+	f.StringArrayVar(&cf.grants, "grant", nil, "grants it may use: authorization_code, refresh_token, client_credentials, device_code, token-exchange, jwt-bearer (commas or repeat)")
+	cf.others.register(c)
 	f.StringArrayVar(&cf.audience, "audience", nil, "what its tokens may be for (repeat)")
 	f.StringVar(&cf.authMethod, "auth-method", "", "client_secret_basic, client_secret_post, private_key_jwt or none")
 	f.StringVar(&cf.jwksFile, "jwks-file", "", "its public keys, for private_key_jwt (- is standard input)")
@@ -61,8 +62,8 @@ func (cf *clientFlags) register(c *cobra.Command) {
 	f.StringVar(&cf.tosURI, "tos-uri", "", "its terms of service")
 	f.StringArrayVar(&cf.contacts, "contact", nil, "who answers for it (repeat)")
 	registerMetadata(c)
-	complete(c, "type", string(oauth2.Web), string(oauth2.SPA), string(oauth2.Native), string(oauth2.Machine))
-	complete(c, "grant", oauth2.GrantCode, oauth2.GrantRefresh, oauth2.GrantClientCredentials)
+	complete(c, "type", string(oauth2.Web), string(oauth2.SPA), string(oauth2.Native), string(oauth2.Machine), string(oauth2.Device))
+	complete(c, "grant", oauth2.GrantCode, oauth2.GrantRefresh, oauth2.GrantClientCredentials, "device_code", "token-exchange", "jwt-bearer")
 	complete(c, "auth-method", oauth2.AuthBasic, oauth2.AuthPost, oauth2.AuthPrivateKey, oauth2.AuthNone)
 	complete(c, "access-token", "jwt", "opaque")
 	complete(c, "access-token-alg", algorithms()...)
@@ -130,6 +131,9 @@ func (cf *clientFlags) apply(a *app, given *pflag.FlagSet, c *oauth2.Client) err
 	if err := cf.applyTimes(given, c); err != nil {
 		return err
 	}
+	if err := cf.others.apply(a, given, c); err != nil {
+		return err
+	}
 	if !given.Changed("jwks-file") {
 		return nil
 	}
@@ -153,13 +157,13 @@ func (cf *clientFlags) applyLists(given *pflag.FlagSet, c *oauth2.Client) {
 		{"redirect-uri", &c.RedirectURIs, cf.redirects, cf.addRedirects, cf.removeRedirects},
 		{"post-logout-redirect-uri", &c.PostLogoutRedirectURIs, cf.postLogout, cf.addPostLogout, cf.removePostLogout},
 		{"scope", &c.Scopes, words(cf.scopes), words(cf.addScopes), words(cf.removeScopes)},
-		{"grant", &c.Grants, words(cf.grants), words(cf.addGrants), words(cf.removeGrants)},
+		{"grant", &c.Grants, grantNames(cf.grants), grantNames(cf.addGrants), grantNames(cf.removeGrants)},
 		{"audience", &c.Audience, cf.audience, cf.addAudience, cf.dropAudience},
 		{"contact", &c.Contacts, cf.contacts, nil, nil},
 	}
 	for _, l := range lists {
 		if given.Changed(l.flag) {
-			*l.to = slices.DeleteFunc(slices.Clone(l.set), func(s string) bool { return s == "" })
+			*l.to = present(l.set)
 		}
 		*l.to = change(*l.to, l.add, l.removed)
 	}

@@ -58,6 +58,8 @@ func knownGrant(grant string) string {
 		return "device_code"
 	case "urn:ietf:params:oauth:grant-type:token-exchange":
 		return "token_exchange"
+	case "urn:ietf:params:oauth:grant-type:jwt-bearer":
+		return "jwt_bearer"
 	}
 	return other
 }

@@ -32,6 +32,7 @@ type registry struct {
 	limited   children[string, prometheus.Counter]
 	applied   children[[2]string, prometheus.Counter]
 	logouts   children[string, prometheus.Counter]
+	devices   children[string, prometheus.Counter]
 	hash      prometheus.Histogram
 	waiting   prometheus.Gauge
 	dropped   prometheus.Counter
@@ -90,6 +91,8 @@ func (r *registry) oauth() {
 	r.replays.resolve = func(kind string) prometheus.Counter { return replays.WithLabelValues(kind) }
 	applied := r.counter("registrations_total", "What applications that register themselves did.", "action", "result")
 	r.applied.resolve = func(l [2]string) prometheus.Counter { return applied.WithLabelValues(l[0], l[1]) }
+	devices := r.counter("device_answers_total", "Answers to devices that asked for access, and wrong codes.", "answer")
+	r.devices.resolve = func(answer string) prometheus.Counter { return devices.WithLabelValues(answer) }
 	limited := r.counter("rate_limited_total", "Requests refused by a rate limit.", "rule")
 	logouts := r.counter("backchannel_logouts_total", "Attempts to tell an application that a session ended, by what came of them.", "result")
 	r.logouts.resolve = func(result string) prometheus.Counter { return logouts.WithLabelValues(result) }
@@ -171,12 +174,22 @@ func (m *Meter) Introspection(transport string, active bool) {
 	m.r.inspected.of(inspectLabels{transport, active}).Inc()
 }
 
-// Replay counts a replayed code or refresh token ("code", "refresh").
+// Replay counts a replayed code, device code, refresh token or assertion ("code",
+// "device_code", "refresh", "assertion").
 func (m *Meter) Replay(kind string) {
 	if m == nil {
 		return
 	}
 	m.r.replays.of(kind).Inc()
+}
+
+// DeviceAnswer counts what a person's visit to the device page led to ("approved",
+// "denied", "expired", "wrong_code").
+func (m *Meter) DeviceAnswer(answer string) {
+	if m == nil {
+		return
+	}
+	m.r.devices.of(answer).Inc()
 }
 
 // PasswordHash observes one hashing or verification.

@@ -32,6 +32,7 @@ func TestEveryMetricUnderItsName(t *testing.T) {
 	m.PasswordHash(50 * time.Millisecond)
 	m.PasswordWaiting(3)
 	m.RateLimited("login.address")
+	m.DeviceAnswer("approved")
 	m.RefusalsDropped(7)
 	m.RefusalsDropped(0)
 	m.Gauge("signing_key_age_seconds", "Age.", func() float64 { return 42 })
@@ -48,6 +49,7 @@ func TestEveryMetricUnderItsName(t *testing.T) {
 		`gatekeeper_password_hash_seconds_count 1`,
 		`gatekeeper_password_hash_waiting 3`,
 		`gatekeeper_rate_limited_total{rule="login.address"} 1`,
+		`gatekeeper_device_answers_total{answer="approved"} 1`,
 		`gatekeeper_audit_refusals_dropped_total 7`,
 		`gatekeeper_signing_key_age_seconds 42`,
 		`gatekeeper_outbox_oldest_seconds 1`,

@@ -18,6 +18,9 @@ type Rules struct {
 	SignUp          Rule // registrations, per address
 	Register        Rule // applications that register themselves, per address
 	Registration    Rule // looks at and changes of what they registered, per address
+	DeviceRequests  Rule // devices that ask for a code, per address
+	DeviceAddress   Rule // user codes tried from one address
+	DeviceSession   Rule // user codes tried by one session
 }
 
 // Defaults returns the limits the server has unless told otherwise.
@@ -31,6 +34,9 @@ func Defaults() Rules {
 		SignUp:          per("signup", 5, time.Hour),
 		Register:        per("register", 10, time.Hour),
 		Registration:    per("registration", 60, time.Minute),
+		DeviceRequests:  per("device.request", 60, time.Minute),
+		DeviceAddress:   per("device.address", 20, 10*time.Minute),
+		DeviceSession:   per("device.session", 10, 10*time.Minute),
 	}
 }
 

@@ -1,4 +1,4 @@
-package account
+package templates
 
 import "strings"
 
@@ -21,6 +21,14 @@ var browsers = []mark{
 }
 
 var systems = []mark{
+	{"Tizen", "Samsung TV"},
+	{"Web0S", "LG TV"},
+	{"AppleTV", "Apple TV"},
+	{"Apple TV", "Apple TV"},
+	{"Roku", "Roku"},
+	{"CrKey", "Chromecast"},
+	{"PlayStation", "PlayStation"},
+	{"Xbox", "Xbox"},
 	{"iPhone", "iPhone"},
 	{"iPad", "iPad"},
 	{"Android", "Android"},
@@ -32,13 +40,13 @@ var systems = []mark{
 	{"FreeBSD", "FreeBSD"},
 }
 
-// device reads the words people use from a User-Agent, "" for what it does not
+// Agent reads the words people use from a User-Agent, "" for what it does not
 // know. What comes out is always one of our own words, never one of the header's.
-func device(userAgent string) (browser, system string) {
-	return first(browsers, userAgent), first(systems, userAgent)
+func Agent(userAgent string) (browser, system string) {
+	return firstOf(browsers, userAgent), firstOf(systems, userAgent)
 }
 
-func first(marks []mark, s string) string {
+func firstOf(marks []mark, s string) string {
 	for _, m := range marks {
 		if strings.Contains(s, m.word) {
 			return m.means
