@@ -243,6 +243,12 @@ func serverSecretRace(b *bench) {
 	other, err := b.ServerSecret(b.Context(), "other", []byte("another"))
 	b.must(err)
 	same(b, "another name's secret", string(other), "another")
+	for _, c := range []struct{ old, want string }{{"not what is there", first}, {first, "sealed anew"}} {
+		b.must(b.ReplaceServerSecret(b.Context(), "pairwise", []byte(c.old), []byte("sealed anew")))
+		got, err := b.ServerSecret(b.Context(), "pairwise", []byte("fresh"))
+		b.must(err)
+		same(b, "secret after replacing "+c.old, string(got), c.want)
+	}
 }
 
 func standingContracts() []contract {

@@ -1,17 +1,25 @@
-// Package oauth2 is the authorization server: /oauth2/authorize, /oauth2/token,
-// /oauth2/device_authorization and /oauth2/revoke. It is the only package that imports fosite.
+// Package oauth2 is the authorization server: /oauth2/authorize, /oauth2/par,
+// /oauth2/token, /oauth2/device_authorization and /oauth2/revoke. It is the only
+// package that imports fosite.
 //
 // # An authorization request
 //
 //	GET /oauth2/authorize
-//	  begin     two tables of checks: certain (a page if one fails), then sound
-//	            (the application is told); what comes out need not be doubted again
+//	  begin     tables of checks: identified and certain (a page if one fails), in
+//	            between unfolded, where a request object takes the place of the
+//	            parameters, then sound (the application is told); what comes out
+//	            need not be doubted again
 //	  advance   for each Step: is the person still needed? → 303 to it, and back
-//	  finish    let fosite authorize, seal the code, spend the interaction → 303
+//	  finish    complete: let fosite authorize, seal the code, mint what passes
+//	            through the browser; settle: spend what was spent → 303
+//
+// A pushed request (RFC 9126) walks the same tables and is sealed into its own
+// request_uri; a device's walks those that apply.
 //
 // With a live session and nothing to ask, nothing is written: an interaction is
 // stored only when a request has to wait for its person, and a code is a sealed
-// grant request that carries itself.
+// grant request that carries itself. Only tokens that pass through the browser
+// have a grant written for them, and only a pushed request is marked as spent.
 //
 // # A token request
 //

@@ -47,6 +47,7 @@ type fixture struct {
 
 	vault   *keys.Vault
 	trail   *audit.Trail
+	cfg     oauth2.Config
 	p       *oauth2.Provider
 	mux     *web.Mux
 	user    identity.User
@@ -111,12 +112,22 @@ func newFixture(tb testing.TB, url string, opts ...option) *fixture {
 	for _, o := range opts {
 		o(&cfg)
 	}
-	f.p, err = oauth2.NewProvider(cfg)
-	must(tb, err)
+	f.cfg = cfg
+	f.p = f.provider(func(*oauth2.Config) {})
 	f.mount()
 	f.listen()
 	f.user, f.session = f.person("alice")
 	return f
+}
+
+// provider is another node's, but for what o changes.
+func (f *fixture) provider(o option) *oauth2.Provider {
+	f.tb.Helper()
+	cfg := f.cfg
+	o(&cfg)
+	p, err := oauth2.NewProvider(cfg)
+	must(f.tb, err)
+	return p
 }
 
 func (f *fixture) mount() {

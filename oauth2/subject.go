@@ -126,6 +126,12 @@ func (p *Provider) pairwiseRoot(ctx context.Context) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the root of pairwise subjects: %w", err)
 	}
+	if p.cfg.Vault.Stale(sealed) { // so that the old root secret can be given up one day
+		again := p.cfg.Vault.Seal(pairwiseName, pairwiseName, root)
+		if err := p.cfg.Store.ReplaceServerSecret(ctx, pairwiseName, sealed, again); err != nil {
+			return nil, fmt.Errorf("seal the root of pairwise subjects anew: %w", err)
+		}
+	}
 	p.pairwise.Store(&root)
 	return root, nil
 }

@@ -62,6 +62,26 @@ func TestPairwiseSubjects(t *testing.T) {
 	})
 }
 
+// TestPairwiseSubjectsOutliveTheRootSecret: the stored secret is sealed anew under a
+// new root, and then the old one can go.
+func TestPairwiseSubjectsOutliveTheRootSecret(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, f *fixture) {
+		c := f.app("pairwise", func(c *oauth2.Client) { c.SubjectType = oauth2.SubjectPairwise }).Client
+		before, err := f.p.SubjectFor(t.Context(), &c, f.user.ID)
+		must(t, err)
+		old, next := []byte("0123456789abcdef0123456789abcdef"), []byte("another root secret of thirty-two bytes or more")
+		for _, roots := range [][][]byte{{next, old}, {next}} {
+			vault, err := keys.NewVault(roots...)
+			must(t, err)
+			after, err := f.provider(func(cfg *oauth2.Config) { cfg.Vault = vault }).SubjectFor(t.Context(), &c, f.user.ID)
+			if err != nil || after != before {
+				t.Errorf("with %d roots the subject is %s, %v; before it was %s", len(roots), after, err, before)
+			}
+		}
+	})
+}
+
 // TestSharedSecrets: a client that registered HS256 gets its ID tokens signed with
 // its secret, may authenticate with it (client_secret_jwt), and no public key ever
 // passes for it.

@@ -205,6 +205,9 @@ type Store interface {
 	// ServerSecret returns the sealed secret kept under name, and keeps fresh there
 	// first if there is none: of racing callers all get the same.
 	ServerSecret(ctx context.Context, name string, fresh []byte) ([]byte, error)
+	// ReplaceServerSecret keeps sealed under name in the place of old, and does
+	// nothing if something else is there by now.
+	ReplaceServerSecret(ctx context.Context, name string, old, sealed []byte) error
 }
 
 // A RotateRequest names the token presented and what to record of it.

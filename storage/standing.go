@@ -36,8 +36,9 @@ var (
 		ON CONFLICT (client_id, jti) DO UPDATE SET expires_at = excluded.expires_at WHERE assertions.expires_at <= {now} RETURNING jti`)
 	queryUsedAssertion = both(`SELECT jti FROM assertions WHERE client_id = $1 AND jti = $2 AND expires_at > {now}`)
 
-	queryKeepServerSecret = both(`INSERT INTO server_secrets (name, sealed) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING`)
-	queryServerSecret     = both(`SELECT sealed FROM server_secrets WHERE name = $1`)
+	queryKeepServerSecret    = both(`INSERT INTO server_secrets (name, sealed) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING`)
+	queryReplaceServerSecret = both(`UPDATE server_secrets SET sealed = $3 WHERE name = $1 AND sealed = $2`)
+	queryServerSecret        = both(`SELECT sealed FROM server_secrets WHERE name = $1`)
 )
 
 type standingRow struct {
@@ -117,6 +118,12 @@ func (d *DB) ServerSecret(ctx context.Context, name string, fresh []byte) ([]byt
 	var sealed []byte
 	err := d.one(ctx, queryServerSecret, []any{name}, &sealed)
 	return sealed, err
+}
+
+// ReplaceServerSecret implements oauth2.Store.
+func (d *DB) ReplaceServerSecret(ctx context.Context, name string, old, sealed []byte) error {
+	_, err := d.exec(ctx, queryReplaceServerSecret, name, old, sealed)
+	return err
 }
 
 // UseAssertion implements oauth2.Store (RFC 7523 section 3): of racing callers one
