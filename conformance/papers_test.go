@@ -98,7 +98,7 @@ func TestWhatIsNamedIsDocumented(t *testing.T) {
 		paper       string
 	}{
 		"event":      {read(t, "../audit/event.go"), `Kind = "([a-z._]+)"`, read(t, "../docs/events.md")},
-		"metric":     {meter, `(?:counter\(|namespace, Name: |Gauge\()"(?:gatekeeper_)?([a-z_]+)"`, strings.ReplaceAll(metrics, "`gatekeeper_", "`")},
+		"metric":     {meter, `(?:counter\(|namespace, Name: |(?:Gauge|Count)\()"(?:gatekeeper_)?([a-z_]+)"`, strings.ReplaceAll(metrics, "`gatekeeper_", "`")},
 		"rate limit": {read(t, "../internal/ratelimit/rules.go"), `per\("([a-z.]+)"`, limits},
 	} {
 		var coded, written []string

@@ -253,3 +253,14 @@ func (m *Meter) Gauge(name, help string, read func() float64) {
 		Namespace: namespace, Name: strings.TrimPrefix(name, namespace+"_"), Help: help,
 	}, read))
 }
+
+// Count publishes a figure read at scrape time that only grows, such as
+// Count("store_round_trips_total", …); otherwise as Gauge.
+func (m *Meter) Count(name, help string, read func() float64) {
+	if m == nil {
+		return
+	}
+	m.r.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Namespace: namespace, Name: strings.TrimPrefix(name, namespace+"_"), Help: help,
+	}, read))
+}
