@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -103,7 +104,7 @@ func TestRefusedAtTheApplication(t *testing.T) {
 				t.Errorf("%s: illegal characters in %q", tt.name, answer.Get("error_description"))
 			}
 			for k := range answer {
-				if k != "error" && k != "error_description" && k != "state" && k != "iss" {
+				if !slices.Contains([]string{"error", "error_description", "state", "iss", "session_state"}, k) {
 					t.Errorf("%s: unexpected parameter %s", tt.name, k)
 				}
 			}

@@ -119,10 +119,13 @@ func handler(t *testing.T, k *world) http.Handler {
 	return m
 }
 
-func post(t *testing.T, h http.Handler, body string) *httptest.ResponseRecorder {
+func post(t *testing.T, h http.Handler, body string, headers ...string) *httptest.ResponseRecorder {
 	t.Helper()
 	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, issuer+"/oauth2/introspect", strings.NewReader(body))
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	for i := 0; i+1 < len(headers); i += 2 {
+		r.Header.Set(headers[i], headers[i+1])
+	}
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, r)
 	return w
@@ -252,4 +255,33 @@ func TestRefused(t *testing.T) {
 			t.Errorf("allowed origin %q", got)
 		}
 	})
+}
+
+// TestSignedAnswers: who asks for a JWT gets one, and nobody else (RFC 9701
+// section 4).
+func TestSignedAnswers(t *testing.T) {
+	t.Parallel()
+	h := handler(t, newWorld())
+	for accept, signed := range map[string]bool{
+		"application/token-introspection+jwt":                         true,
+		"application/json, Application/Token-Introspection+JWT;q=0.5": true,
+		"application/json": false,
+		"*/*":              false,
+		"application/token-introspection+jwt-and-something-else": false,
+		"": false,
+	} {
+		w := post(t, h, url.Values{"client_id": {"shop"}, "token": {"ana"}}.Encode(), "Accept", accept)
+		kind, body := w.Header().Get("Content-Type"), w.Body.String()
+		if w.Code != http.StatusOK || w.Header().Get("Cache-Control") != "no-store" {
+			t.Fatalf("%q: %d %v", accept, w.Code, w.Header())
+		}
+		if signed != (kind == "application/token-introspection+jwt" && strings.HasPrefix(body, `shop.{"active":true`)) ||
+			signed == (kind == "application/json" && strings.HasPrefix(body, `{"active":true`)) {
+			t.Errorf("%q: %s %s", accept, kind, body)
+		}
+	}
+	w := post(t, h, url.Values{"client_id": {"shop"}, "token": {"garbage"}}.Encode(), "Accept", "application/token-introspection+jwt")
+	if w.Body.String() != `shop.{"active":false}.` {
+		t.Errorf("an inactive token: %s", w.Body)
+	}
 }

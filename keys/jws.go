@@ -113,6 +113,22 @@ type member struct {
 	value json.RawMessage
 }
 
+// Members returns the members of the one JSON object in raw, by name: no name
+// comes twice, nothing follows the object, and the text is UTF-8. It is how every
+// document that somebody signed or sent is read where a lenient reader and
+// another could disagree (RFC 8725 section 2.4).
+func Members(raw []byte) (map[string]json.RawMessage, error) {
+	members, err := object(raw)
+	if err != nil {
+		return nil, err
+	}
+	out := make(map[string]json.RawMessage, len(members))
+	for _, m := range members {
+		out[m.name] = m.value
+	}
+	return out, nil
+}
+
 // object returns the members of the one JSON object in raw, refusing a name
 // given twice and text that is not UTF-8.
 func object(raw []byte) ([]member, error) {

@@ -79,6 +79,9 @@ func TestAuthorizeRefuses(t *testing.T) {
 			}},
 			{"claims that are no JSON", "claims_parameter", "invalid_request", func(v url.Values) { v.Set("claims", "name") }},
 			{"claims that are a list", "claims_parameter", "invalid_request", func(v url.Values) { v.Set("claims", "[]") }},
+			{"claims with a brace too many", "claims_parameter", "invalid_request", func(v url.Values) { v.Set("claims", `{"userinfo":{}}}`) }},
+			{"claims with a bracket behind", "claims_parameter", "invalid_request", func(v url.Values) { v.Set("claims", `{"userinfo":{}}]`) }},
+			{"claims given twice", "claims_parameter", "invalid_request", func(v url.Values) { v.Set("claims", `{"userinfo":{},"userinfo":{}}`) }},
 			{"claims of the wrong form", "claims_parameter", "invalid_request", func(v url.Values) { v.Set("claims", `{"userinfo":{"name":"x"}}`) }},
 			{"an acr nobody reaches", "claims_parameter", "unmet_authentication_requirements", func(v url.Values) {
 				v.Set("claims", `{"id_token":{"acr":{"essential":true,"values":["urn:x:gold"]}}}`)

@@ -1,7 +1,6 @@
 package oauth2
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"slices"
@@ -9,6 +8,7 @@ import (
 
 	"github.com/gatekeeper-oidc/gatekeeper/identity"
 	"github.com/gatekeeper-oidc/gatekeeper/internal/fault"
+	"github.com/gatekeeper-oidc/gatekeeper/keys"
 )
 
 // A ClaimsRequest is a checked claims parameter (OpenID Connect Core section
@@ -79,10 +79,7 @@ type claimWanted struct {
 	Values    []json.RawMessage `json:"values"`
 }
 
-type claimsAsked struct {
-	Userinfo map[string]*claimWanted `json:"userinfo"`
-	IDToken  map[string]*claimWanted `json:"id_token"`
-}
+type claimsAsked struct{ Userinfo, IDToken map[string]*claimWanted }
 
 // parseClaims reads the JSON of a claims parameter and nothing into it.
 func parseClaims(raw string) (claimsAsked, *fault.Error) {
@@ -90,9 +87,15 @@ func parseClaims(raw string) (claimsAsked, *fault.Error) {
 	if len(raw) > limits["claims"] {
 		return asked, invalid("invalid_request", "The claims parameter is too long.")
 	}
-	dec := json.NewDecoder(bytes.NewReader([]byte(raw)))
-	if err := dec.Decode(&asked); err != nil || dec.More() || !strings.HasPrefix(strings.TrimSpace(raw), "{") {
-		return asked, invalid("invalid_request", "The claims parameter is not a JSON object of the form OpenID Connect Core section 5.5 gives.")
+	malformed := invalid("invalid_request", "The claims parameter is not a JSON object of the form OpenID Connect Core section 5.5 gives.")
+	members, err := keys.Members([]byte(raw))
+	if err != nil {
+		return asked, malformed
+	}
+	for name, into := range map[string]*map[string]*claimWanted{"userinfo": &asked.Userinfo, "id_token": &asked.IDToken} {
+		if members[name] != nil && json.Unmarshal(members[name], into) != nil {
+			return asked, malformed
+		}
 	}
 	if len(asked.Userinfo)+len(asked.IDToken) > maxClaims {
 		return asked, invalid("invalid_request", "The claims parameter names more than fifty claims.")

@@ -1,7 +1,6 @@
 package oauth2
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/gatekeeper-oidc/gatekeeper/internal/fault"
 	"github.com/gatekeeper-oidc/gatekeeper/internal/fetch"
+	"github.com/gatekeeper-oidc/gatekeeper/keys"
 )
 
 // A Fetcher reads what a client published; fetch.Client is one.
@@ -113,9 +113,9 @@ func (d *draft) verifiedObject(ctx context.Context, raw string) (map[string]json
 	default: // a JWT of another kind, made for another purpose (RFC 8725 section 3.11)
 		return nil, invalid("invalid_request_object", "The JWT is not a request object.").With("typ", clip(head.Type, 64))
 	}
-	claims := map[string]json.RawMessage{}
-	dec := json.NewDecoder(bytes.NewReader(payload))
-	if err := dec.Decode(&claims); err != nil || dec.More() {
+	claims, err := keys.Members(payload)
+	if err != nil {
+		refused.Err = err
 		return nil, refused
 	}
 	return claims, nil

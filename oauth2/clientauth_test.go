@@ -136,11 +136,13 @@ func TestGuessingSecretsIsSlow(t *testing.T) {
 }
 
 // signer makes the app one for private_key_jwt.
-func (f *fixture) signer(id string) *app {
+func (f *fixture) signer(id string) *app { f.tb.Helper(); return f.signerWith(id) }
+
+func (f *fixture) signerWith(id string, edit ...func(*oauth2.Client)) *app {
 	f.tb.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	must(f.tb, err)
-	a := f.app(id, machine, func(c *oauth2.Client) { c.AuthMethod, c.JWKS = oauth2.AuthPrivateKey, jwks(f.tb, key) })
+	a := f.app(id, append(edit, machine, func(c *oauth2.Client) { c.AuthMethod, c.JWKS = oauth2.AuthPrivateKey, jwks(f.tb, key) })...)
 	a.sign = func(edit map[string]any) string { return f.assertion(key, "ES256", id, edit) }
 	return a
 }

@@ -16,7 +16,7 @@ func FuzzRequestObject(f *testing.F) {
 	for _, seed := range []string{
 		`{"iss":"signer","aud":"https://id.example","redirect_uri":"` + callback + `","response_type":"code","scope":"openid"}`,
 		`{"client_id":"signer","resource":["a","b"],"max_age":1e9,"claims":{"id_token":null},"state":"\u0000"}`,
-		`{"client_id":"signer","redirect_uri":"javascript:alert(1)","exp":"soon"}`, `[]`, `null`, `{"request":"a.b.c"}`, `{"exp":1e400}`,
+		`{"client_id":"signer","redirect_uri":"javascript:alert(1)","exp":"soon"}`, `[]`, `null`, `{"client_id":"signer"}}`, `{"state":"a","state":"b"}`, `{"request":"a.b.c"}`, `{"exp":1e400}`,
 	} {
 		f.Add(seed)
 	}

@@ -75,6 +75,9 @@ func TestRequestObjects(t *testing.T) {
 			"a list":                 object(map[string]any{"scope": []string{"openid"}}),
 			"none":                   "eyJhbGciOiJub25lIn0.eyJjbGllbnRfaWQiOiJzaWduZXIifQ.",
 			"garbage":                "a.b.c",
+			"a state given twice":    signRaw(t, a, `{"client_id":"signer","state":"a","state":"b"}`),
+			"a brace too many":       signRaw(t, a, `{"client_id":"signer"}}`),
+			"a bracket behind":       signRaw(t, a, `{"client_id":"signer"}]`),
 		} {
 			r := f.authorize("alice", a.withObject(bad, "redirect_uri", callback))
 			if _, q := r.location(); q.Get("error") != "invalid_request_object" || q.Has("code") {

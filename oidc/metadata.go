@@ -3,13 +3,12 @@ package oidc
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
-	"io"
 	"net/url"
 	"slices"
 	"strings"
 
 	"github.com/gatekeeper-oidc/gatekeeper/internal/fault"
+	"github.com/gatekeeper-oidc/gatekeeper/keys"
 	"github.com/gatekeeper-oidc/gatekeeper/oauth2"
 )
 
@@ -26,31 +25,13 @@ func badMetadata(rule, detail string) *fault.Error {
 // 2.2).
 func parseMetadata(body []byte) (map[string]json.RawMessage, error) {
 	malformed := badMetadata("registration_json", "The body is not one JSON object in which each member comes once.")
-	d := json.NewDecoder(bytes.NewReader(body))
-	if t, err := d.Token(); err != nil || t != json.Delim('{') {
+	got, err := keys.Members(body)
+	if err != nil {
+		malformed.Err = err
 		return nil, malformed
 	}
-	got, n := map[string]json.RawMessage{}, 0
-	for d.More() {
-		t, err := d.Token()
-		name, ok := t.(string)
-		var value json.RawMessage
-		if err != nil || !ok || d.Decode(&value) != nil {
-			return nil, malformed
-		}
-		if _, twice := got[name]; twice {
-			return nil, malformed
-		}
-		if n++; n > maxMembers {
-			return nil, badMetadata("registration_members", "A registration has at most a hundred members.")
-		}
-		got[name] = value
-	}
-	if _, err := d.Token(); err != nil {
-		return nil, malformed
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return nil, malformed
+	if len(got) > maxMembers {
+		return nil, badMetadata("registration_members", "A registration has at most a hundred members.")
 	}
 	for name, value := range got {
 		if string(value) == "null" {

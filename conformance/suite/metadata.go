@@ -25,6 +25,7 @@ type Metadata struct {
 	JWKS            string   `json:"jwks_uri"`
 	Registration    string   `json:"registration_endpoint"`
 	Revocation      string   `json:"revocation_endpoint"`
+	Device          string   `json:"device_authorization_endpoint"`
 	Introspection   string   `json:"introspection_endpoint"`
 	EndSession      string   `json:"end_session_endpoint"`
 	Pushed          string   `json:"pushed_authorization_request_endpoint"`

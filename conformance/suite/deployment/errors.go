@@ -78,7 +78,7 @@ func ErrorTexts() suite.Module {
 				}
 			}
 			m := c.Server.Metadata
-			for _, endpoint := range []string{m.Token, m.Pushed, m.Revocation, m.Introspection} {
+			for _, endpoint := range []string{m.Token, m.Pushed, m.Revocation, m.Introspection, m.Device} {
 				if endpoint == "" {
 					continue
 				}
