@@ -32,7 +32,7 @@ func (p *Provider) VerifyHint(ctx context.Context, idToken string) (Hint, error)
 	if err := json.Unmarshal(payload, &c); err != nil {
 		return Hint{}, fmt.Errorf("%w: %w", ErrInactive, err)
 	}
-	if c.Issuer != p.cfg.Issuer || c.Subject == "" || len(c.Audience) != 1 {
+	if c.Issuer != p.cfg.Issuer || c.Subject == "" || len(c.Audience) != 1 || c.Expires == 0 { // signed userinfo has no exp
 		return Hint{}, ErrInactive
 	}
 	if time.Unix(c.IssuedAt, 0).After(p.cfg.Now().Add(leeway)) {

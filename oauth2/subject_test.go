@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/url"
 	"strings"
@@ -110,6 +111,18 @@ func TestSharedSecrets(t *testing.T) {
 			t.Errorf("a hint a client signed itself told %v", q)
 		}
 	})
+}
+
+// Signed userinfo is made by the same keys and of the same typ, and is no ID token.
+func TestUserinfoIsNoHint(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, databases["sqlite"](t))
+	a := f.app("signed", func(c *oauth2.Client) { c.UserinfoAlg = keys.RS256 })
+	token, ok, err := f.p.UserinfoFor(t.Context(), &a.Client, map[string]any{"sub": f.user.ID})
+	must(t, err)
+	if hint, err := f.p.VerifyHint(t.Context(), token); !ok || !errors.Is(err, oauth2.ErrInactive) {
+		t.Errorf("%v, %v", hint, err)
+	}
 }
 
 func TestClientSecretJWT(t *testing.T) {
