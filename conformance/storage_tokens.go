@@ -295,12 +295,12 @@ func standingFalls(b *bench) {
 	b.must(err)
 	same(b, "status of the user", got.User.Status, identity.Locked)
 	got.User = identity.User{}
-	if diff := cmp.Diff(oauth2.Standing{GrantFound: true, GrantRevoked: true, SessionEnded: true, UserFound: true, TokenRevoked: true, Claims: over.Claims}, got); diff != "" {
+	if diff := cmp.Diff(oauth2.Standing{GrantFound: true, GrantRevoked: true, SessionEnded: true, UserFound: true, TokenRevoked: true, Client: over.ClientID, Claims: over.Claims}, got); diff != "" {
 		b.Errorf("standing (-want +got):\n%s", diff)
 	}
 	got, err = b.Standing(ctx, oauth2.StandingQuery{Grant: "over", Session: "unknown", Subject: "unknown"})
 	b.must(err)
-	if diff := cmp.Diff(oauth2.Standing{GrantFound: true, GrantRevoked: true, SessionEnded: true, Claims: over.Claims}, got); diff != "" {
+	if diff := cmp.Diff(oauth2.Standing{GrantFound: true, GrantRevoked: true, SessionEnded: true, Client: over.ClientID, Claims: over.Claims}, got); diff != "" {
 		b.Errorf("standing past the end (-want +got):\n%s", diff)
 	}
 }

@@ -22,9 +22,13 @@ func (p *Provider) liveAccess(ctx context.Context, token string) (Token, error) 
 	return p.Inspect(ctx, token)
 }
 
-// liveID is the liveness rule for an ID token that this server made for c: signed,
-// not expired, and the person and the session stand.
+// liveID is the liveness rule for an ID token that this server made for c: signed
+// by the ring, not expired, and the person and the session stand. One signed with
+// c's secret proves nothing: c could have written it, about anybody.
 func (p *Provider) liveID(ctx context.Context, c *Client, raw string) (Token, error) {
+	if alg, _ := unverified(raw); alg == HS256 {
+		return Token{}, ErrInactive
+	}
 	payload, err := p.verifyOwn(ctx, raw)
 	if errors.Is(err, keys.ErrSignature) {
 		return Token{}, ErrInactive

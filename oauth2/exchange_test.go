@@ -261,6 +261,40 @@ func TestActorsAreChained(t *testing.T) {
 	})
 }
 
+// What an application asked for by name, userinfo tells that application: it is not
+// in the scopes of a token that was exchanged for its own.
+func TestExchangeLeavesNamedClaims(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, databases["sqlite"](t))
+	shop, svc := f.app("shop", forGateway), f.app("svc", exchanger())
+	tk := shop.login("scope", "openid", "claims", `{"userinfo":{"email":null,"phone_number":null}}`)
+	if in := inspected(t, f, tk.Access); len(in.Claims.Userinfo) != 2 {
+		t.Fatalf("the application itself has %v", in.Claims)
+	}
+	if in := inspected(t, f, tokensOf(svc.exchange(tk.Access).ok()).Access); in.Claims.Userinfo != nil {
+		t.Errorf("the exchanged token has %v", in.Claims)
+	}
+}
+
+// An ID token that is signed with the client's secret proves nothing to us: the
+// client could have written it itself, about anybody.
+func TestExchangeOfForgedIDTokens(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, databases["sqlite"](t))
+	svc := f.app("svc", func(c *oauth2.Client) {
+		c.Grants, c.IDTokenAlg = []string{oauth2.GrantCode, oauth2.GrantExchange}, oauth2.HS256
+		c.Exchange = &oauth2.Exchange{Audiences: []string{reports}, Impersonate: true}
+	})
+	now := f.now().Unix()
+	forged := hs256(svc.secret, map[string]any{"iss": issuer, "sub": f.user.ID, "aud": "svc", "sid": f.session.ID, "iat": now, "exp": now + 60})
+	for name, token := range map[string]string{"forged": forged, "ours": svc.login().ID} {
+		r := svc.token("grant_type", oauth2.GrantExchange, "subject_token", token, "subject_token_type", idType)
+		if r.Status != http.StatusBadRequest || f.rule.Load() != "subject_token_live" {
+			t.Errorf("%s: %d %s, decided by %v", name, r.Status, r.Body, f.rule.Load())
+		}
+	}
+}
+
 // An ID token says who, and allows nothing; it gets a grant of its own, which hangs
 // on its session.
 func TestExchangeOfIDTokens(t *testing.T) {

@@ -148,6 +148,7 @@ type Standing struct {
 	UserFound    bool
 	User         identity.User
 	TokenRevoked bool
+	Client       string // of the grant
 	Claims       Claims // of the grant
 }
 

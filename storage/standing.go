@@ -14,7 +14,7 @@ import (
 // standingColumns are what liveness depends on, of tables that may have no row.
 // A session that is not there has ended; a grant past its end is as good as
 // revoked.
-const standingColumns = `g.id IS NOT NULL, coalesce(g.revoked_at <> 0 OR g.expires_at <= {now}, FALSE), s.id IS NULL, coalesce(g.data, ''), u.id IS NOT NULL, ` + outerUserColumns
+const standingColumns = `g.id IS NOT NULL, coalesce(g.revoked_at <> 0 OR g.expires_at <= {now}, FALSE), s.id IS NULL, coalesce(g.client_id, ''), coalesce(g.data, ''), u.id IS NOT NULL, ` + outerUserColumns
 
 var (
 	queryStanding = both(`SELECT ` + standingColumns + `, t.jti IS NOT NULL FROM (SELECT 1) AS one
@@ -48,7 +48,7 @@ type standingRow struct {
 }
 
 func (r *standingRow) dest() []any {
-	return append([]any{&r.s.GrantFound, &r.s.GrantRevoked, &r.s.SessionEnded, &r.data, &r.s.UserFound}, r.user.dest()...)
+	return append([]any{&r.s.GrantFound, &r.s.GrantRevoked, &r.s.SessionEnded, &r.s.Client, &r.data, &r.s.UserFound}, r.user.dest()...)
 }
 
 // standing is what the row says about a token that names session, or none.
