@@ -83,7 +83,7 @@ func subjectTypeFits(_ *Provider, c *Client) string {
 	if c.SectorIdentifierURI != "" {
 		return outsideFits("sector_identifier_uri", c.SectorIdentifierURI)
 	}
-	if c.sector() == "" {
+	if c.Sector() == "" {
 		return "A pairwise client with redirect URIs on several hosts, or on none, needs a sector_identifier_uri."
 	}
 	return ""

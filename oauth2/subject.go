@@ -21,16 +21,17 @@ import (
 // The key does not come from the root secret, which may be changed, but from a
 // random one kept in the store, sealed: subjects never change.
 
-// sector is the host that pairwise subjects of c are made for, "" if there is
-// none or more than one.
-func (c *Client) sector() string {
+// Sector is the host that pairwise subjects of c are made for, "" if there is none
+// or more than one. What follows a scheme of one's own names no host: anybody's
+// application could write there whose sector it likes.
+func (c *Client) Sector() string {
 	if c.SectorIdentifierURI != "" {
 		return hostOf(c.SectorIdentifierURI)
 	}
 	sector := ""
 	for _, uri := range c.RedirectURIs {
 		switch host := hostOf(uri); {
-		case host == "", sector != "" && sector != host:
+		case host == "", origin(uri) == "", sector != "" && sector != host:
 			return ""
 		default:
 			sector = host
@@ -91,7 +92,7 @@ func (p *Provider) crypt(ctx context.Context, c *Client, from, to []byte, encryp
 	if err != nil {
 		return err
 	}
-	key, err := hkdf.Expand(sha256.New, root, "gatekeeper/1/sector/"+c.sector(), 32)
+	key, err := hkdf.Expand(sha256.New, root, "gatekeeper/1/sector/"+c.Sector(), 32)
 	if err != nil {
 		return fmt.Errorf("sector key: %w", err)
 	}

@@ -45,6 +45,9 @@ func (r *Registrar) Replace(ctx context.Context, id, token string, body []byte) 
 	if err != nil {
 		return nil, err
 	}
+	if why := sameSector(&have, &want); why != "" {
+		return nil, badMetadata("registration_same_sector", why)
+	}
 	a.record.Statement = statement
 	err = r.cfg.Store.InTx(ctx, func(ctx context.Context) error {
 		now, err := r.own(ctx, id, token) // the row is held from here on

@@ -58,6 +58,29 @@ func TestManage(t *testing.T) {
 	}
 }
 
+// An application stays in its sector: a grant it has would be renewed with the names
+// that others have for its people.
+func TestReplaceKeepsTheSector(t *testing.T) {
+	t.Parallel()
+	r := newRegistry(t)
+	own, public := r.registers(shop(object{"subject_type": "pairwise"})), r.registers(shop())
+	for name, tt := range map[string]struct {
+		of     made
+		change object
+		status int
+	}{
+		"another host":      {own, object{"subject_type": "pairwise", "redirect_uris": []string{"https://bank.example/cb"}}, http.StatusBadRequest},
+		"public before":     {public, object{"subject_type": "pairwise"}, http.StatusBadRequest},
+		"another path":      {own, object{"subject_type": "pairwise", "redirect_uris": []string{"https://shop.example/other"}}, http.StatusOK},
+		"public, elsewhere": {public, object{"redirect_uris": []string{"https://bank.example/cb"}}, http.StatusOK},
+	} {
+		body := shop(object{"client_id": tt.of.id}, tt.change)
+		if status, out, _ := r.ask(http.MethodPut, tt.of.path, tt.of.token, body); status != tt.status {
+			t.Errorf("%s: %d %v, want %d", name, status, out, tt.status)
+		}
+	}
+}
+
 // TestReplaceRefuses is RFC 7592 section 2.2.
 func TestReplaceRefuses(t *testing.T) {
 	t.Parallel()

@@ -96,6 +96,7 @@ var registrationRules = []registrationRule{
 	{"registration_grants", grantsWithPeople},
 	{"registration_scopes", scopesLeft},
 	{"registration_https", implicitOverHTTPS},
+	{"registration_sector", sectorByRedirect},
 }
 
 // grantsWithPeople keeps strangers to the grants in which a person decides: with
@@ -130,6 +131,25 @@ func implicitOverHTTPS(_ *Registrar, c *oauth2.Client, _ bool) string {
 		if u, err := url.Parse(uri); err == nil && u.Scheme == "http" {
 			return "A web application that uses the implicit grant has https redirect URIs only."
 		}
+	}
+	return ""
+}
+
+// sectorByRedirect keeps an application out of the sector of others. Which sector it
+// is of, its redirect URIs say, and only that they alone get its answers makes that
+// true: a device gets its answer elsewhere.
+func sectorByRedirect(_ *Registrar, c *oauth2.Client, _ bool) string {
+	if c.Pairwise() && c.May(oauth2.GrantDevice) {
+		return "Pairwise subjects and the device grant do not go together in an application that registers itself."
+	}
+	return ""
+}
+
+// sameSector keeps a replaced application where it was: what it was granted before
+// would otherwise be renewed under the names another sector has for its people.
+func sameSector(have, want *oauth2.Client) string {
+	if want.Pairwise() && (!have.Pairwise() || have.Sector() != want.Sector()) {
+		return "An application that has registered does not move into another sector of pairwise subjects; register again."
 	}
 	return ""
 }

@@ -161,7 +161,7 @@ func TestRegisterRefuses(t *testing.T) {
 	r.shelf.put("https://shop.example/others.json", "application/json", `["https://other.example/cb"]`)
 	r.shelf.put("https://shop.example/object.json", "application/json", `{"a":1}`)
 	r.shelf.put("https://shop.example/page", "text/html", `["https://shop.example/cb"]`)
-	const metadata, redirect = "invalid_client_metadata", "invalid_redirect_uri"
+	const metadata, redirect, device = "invalid_client_metadata", "invalid_redirect_uri", oauth2.GrantDevice
 	for _, tt := range []struct {
 		name string
 		body any
@@ -197,6 +197,13 @@ func TestRegisterRefuses(t *testing.T) {
 		{"HS256 without a secret", shop(object{"id_token_signed_response_alg": "HS256", "token_endpoint_auth_method": "none"}), metadata},
 		{"an unknown subject type", shop(object{"subject_type": "secret"}), metadata},
 		{"pairwise on two hosts", object{"subject_type": "pairwise", "redirect_uris": []string{"https://a.example/cb", "https://b.example/cb"}}, metadata},
+		{"pairwise by a scheme of its own", object{
+			"subject_type": "pairwise", "application_type": "native", "redirect_uris": []string{"com.evil.app://shop.example/cb"},
+		}, metadata},
+		{"pairwise for a device", shop(object{"subject_type": "pairwise", "grant_types": []string{"authorization_code", device}}), metadata},
+		{"pairwise for a device, by the document of others", object{
+			"subject_type": "pairwise", "grant_types": []string{device}, "sector_identifier_uri": "https://shop.example/others.json",
+		}, metadata},
 		{"a sector document that nobody has", shop(object{"sector_identifier_uri": "https://shop.example/nothing.json"}), metadata},
 		{"a sector document of others", shop(object{"subject_type": "pairwise", "sector_identifier_uri": "https://shop.example/others.json"}), metadata},
 		{"a sector document that is no list", shop(object{"sector_identifier_uri": "https://shop.example/object.json"}), metadata},
