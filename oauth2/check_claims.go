@@ -136,15 +136,16 @@ func (d *draft) wantedSubject(ctx context.Context, w *claimWanted) *fault.Error 
 	if err != nil {
 		return fault.Of(err)
 	}
-	if user == "" {
-		user = "nobody" // a subject we never gave matches no one
-	}
+	user = or(user, nobody)
 	if d.req.HintSubject != "" && d.req.HintSubject != user {
 		return invalid("invalid_request", "The request asks for two different people.")
 	}
 	d.req.HintSubject = user
 	return nil
 }
+
+// nobody is whom a subject that we never gave asks for: it matches no one.
+const nobody = "nobody"
 
 // wantedACR keeps which authentication contexts the claim acr asks for.
 func (d *draft) wantedACR(w *claimWanted) {

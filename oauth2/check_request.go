@@ -248,7 +248,7 @@ func hint(ctx context.Context, d *draft) *fault.Error {
 	if h.ClientID != d.client.ID {
 		return invalid("invalid_request", "The id_token_hint was issued to another application.").With("issued_to", clip(h.ClientID, 100))
 	}
-	d.req.HintSubject = h.Subject
+	d.req.HintSubject = or(h.Subject, nobody) // its subjects were others when it was made
 	return nil
 }
 

@@ -125,6 +125,23 @@ func TestUserinfoIsNoHint(t *testing.T) {
 	}
 }
 
+// A hint from before the application had pairwise subjects is about nobody it knows
+// now: whoever is signed in must not be taken for them.
+func TestHintOfAnotherSubjectType(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, databases["sqlite"](t))
+	a := f.app("changed")
+	hint := a.login().ID
+	c, err := f.db.Client(t.Context(), "changed")
+	must(t, err)
+	c.SubjectType, c.SectorIdentifierURI = oauth2.SubjectPairwise, "https://one.example/sector.json"
+	must(t, f.db.UpdateClient(t.Context(), c))
+	f.p.Forget("*")
+	if _, q := f.authorize("alice", a.request("prompt", "none", "id_token_hint", hint)).location(); q.Get("error") != "login_required" {
+		t.Errorf("told %v", q)
+	}
+}
+
 func TestClientSecretJWT(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, f *fixture) {
