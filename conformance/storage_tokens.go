@@ -271,7 +271,7 @@ func standingWhole(b *bench) {
 	b.must(err)
 	same(b, "email of the user", got.User.Email, u.Email)
 	got.User = identity.User{}
-	if diff := cmp.Diff(oauth2.Standing{GrantFound: true, UserFound: true, Claims: g.Claims}, got); diff != "" {
+	if diff := cmp.Diff(oauth2.Standing{GrantFound: true, UserFound: true, Client: g.ClientID, Claims: g.Claims}, got); diff != "" {
 		b.Errorf("standing (-want +got):\n%s", diff)
 	}
 }
