@@ -122,6 +122,17 @@ func (d *draft) allowedClaims(asked map[string]*claimWanted) []string {
 	return names
 }
 
+// stillNamed returns those of the claims a grant names whose scope c is registered
+// for now: what has left its registration since is no longer given.
+func (p *Provider) stillNamed(c *Client, names []string) (still []string) {
+	for _, name := range names {
+		if slices.Contains(c.Scopes, p.cfg.Claims.ScopeOf(name)) {
+			still = append(still, name)
+		}
+	}
+	return still
+}
+
 // wantedSubject keeps whom a sub with a value asks for (section 5.5.1): anybody
 // else must not be signed in.
 func (d *draft) wantedSubject(ctx context.Context, w *claimWanted) *fault.Error {

@@ -169,6 +169,27 @@ func TestFormPostErrors(t *testing.T) {
 	})
 }
 
+// What has left the registration of an application since is no longer given, asked
+// for by name or not.
+func TestNamedClaimsEndWithTheirScope(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, databases["sqlite"](t))
+	a := f.app("shop")
+	got := a.login("claims", `{"userinfo":{"name":null,"email":null},"id_token":{"email":null}}`, "scope", "openid offline_access")
+	c, err := f.db.Client(t.Context(), "shop")
+	must(t, err)
+	c.Scopes = []string{"openid", "profile", "offline_access"}
+	must(t, f.db.UpdateClient(t.Context(), c))
+	f.p.Forget("client:shop")
+	again := tokensOf(a.refresh(got.Refresh).ok())
+	if id := claims(t, again.ID); id["email"] != nil {
+		t.Errorf("the ID token says %v", id)
+	}
+	if in := inspected(t, f, again.Access); in.Claims.IDToken != nil || len(in.Claims.Userinfo) != 1 || in.Claims.Userinfo[0] != "name" {
+		t.Errorf("userinfo would say %v", in.Claims)
+	}
+}
+
 // TestClaimsParameter: what is asked for by name is where it was asked for, and
 // nowhere else (OpenID Connect Core section 5.5).
 func TestClaimsParameter(t *testing.T) {

@@ -58,8 +58,8 @@ func (p *Provider) mintID(ctx context.Context, in idToken) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("ID token claims: %w", err)
 	}
-	if in.user != nil && (len(in.scopes) > 0 || len(g.Claims.IDToken) > 0) {
-		if payload, err = merge(payload, p.cfg.Claims.Claims(in.user, in.scopes, g.Claims.IDToken)); err != nil {
+	if named := p.stillNamed(c, g.Claims.IDToken); in.user != nil && (len(in.scopes) > 0 || len(named) > 0) {
+		if payload, err = merge(payload, p.cfg.Claims.Claims(in.user, in.scopes, named)); err != nil {
 			return "", fmt.Errorf("ID token claims of the user: %w", err)
 		}
 	}

@@ -48,7 +48,8 @@ func (p *Provider) Inspect(ctx context.Context, token string) (Token, error) {
 	if err != nil {
 		return Token{}, err
 	}
-	if err := p.standingClient(ctx, t.ClientID); err != nil {
+	c, err := p.standingClient(ctx, t.ClientID)
+	if err != nil {
 		return Token{}, err
 	}
 	q, ofUser := StandingQuery{JTI: t.JTI}, t.Grant != ""
@@ -65,7 +66,7 @@ func (p *Provider) Inspect(ctx context.Context, token string) (Token, error) {
 	if ofUser {
 		t.User = &s.User
 		if s.Client == t.ClientID { // what another asked for by name did not pass to who exchanged its token
-			t.Claims = s.Claims
+			t.Claims = Claims{IDToken: p.stillNamed(&c, s.Claims.IDToken), Userinfo: p.stillNamed(&c, s.Claims.Userinfo)}
 		}
 	}
 	return t, nil
@@ -184,12 +185,12 @@ func (p *Provider) claimsOf(ctx context.Context, token string) (accessClaims, er
 
 // standingClient is Client for liveness: a client that is gone or disabled makes
 // its tokens inactive.
-func (p *Provider) standingClient(ctx context.Context, id string) error {
-	_, err := p.Client(ctx, id)
+func (p *Provider) standingClient(ctx context.Context, id string) (Client, error) {
+	c, err := p.Client(ctx, id)
 	if fault.Is(err, fault.NotFound) {
-		return ErrInactive
+		return Client{}, ErrInactive
 	}
-	return err
+	return c, err
 }
 
 // A refreshed is a refresh token of this server and what the store knows of it.
