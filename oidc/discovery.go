@@ -26,15 +26,16 @@ const (
 // a changed configuration is seen soon, long enough to spare a fetch per login.
 const discoveryMaxAge = 5 * time.Minute
 
-// discoveryPaths returns where the metadata is found: for an issuer without a
-// path the two well-known names; with one also its inserted (RFC 8414 section
-// 3.1) and appended (OpenID Connect Discovery section 4) forms.
+// discoveryPaths returns where the metadata is found, below the issuer: the two
+// well-known names, which for an issuer with a path are its appended form (OpenID
+// Connect Discovery section 4), and that path behind them, which is its inserted
+// form at the root of the host (RFC 8414 section 3.1).
 func discoveryPaths(issuerPath string) []string {
 	var paths []string
 	for _, name := range []string{"/.well-known/openid-configuration", "/.well-known/oauth-authorization-server"} {
 		paths = append(paths, name)
 		if issuerPath != "" {
-			paths = append(paths, name+issuerPath, issuerPath+name)
+			paths = append(paths, name+issuerPath)
 		}
 	}
 	return paths

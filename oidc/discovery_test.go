@@ -122,9 +122,12 @@ func TestIssuerWithPath(t *testing.T) {
 	cfg := k.config(t)
 	cfg.Issuer += "/tenant"
 	h := k.road(t, cfg)
+	if w := get(t, h, issuer+"/.well-known/openid-configuration"); w.Code != http.StatusNotFound {
+		t.Errorf("another issuer's metadata, at the root of the host: %d", w.Code)
+	}
 	for _, path := range []string{
-		"/.well-known/openid-configuration", "/.well-known/openid-configuration/tenant", "/tenant/.well-known/openid-configuration",
-		"/.well-known/oauth-authorization-server", "/.well-known/oauth-authorization-server/tenant", "/tenant/.well-known/oauth-authorization-server",
+		"/.well-known/openid-configuration/tenant", "/tenant/.well-known/openid-configuration",
+		"/.well-known/oauth-authorization-server/tenant", "/tenant/.well-known/oauth-authorization-server",
 	} {
 		w := get(t, h, issuer+path)
 		if w.Code != http.StatusOK || !strings.Contains(w.Body.String(), `"issuer": "`+cfg.Issuer+`"`) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -58,15 +59,18 @@ func issuerHasOneSpelling(c *Config) error {
 		return nil
 	case strings.HasSuffix(c.Issuer, "/"):
 		return c.wrong("issuer", "is %q; it must not end in a slash", c.Issuer)
-	case u.Path != "":
-		return c.wrong("issuer", "is %q; it must have no path, for this server's pages are at the root of its host: give it a host name of its own", c.Issuer)
-	case c.Issuer != u.Scheme+"://"+strings.ToLower(u.Host):
+	case u.Path != "" && !issuerPath.MatchString(u.EscapedPath()):
+		return c.wrong("issuer", "is %q; its path must be of letters, digits, dots, dashes and underscores, between single slashes", c.Issuer)
+	case c.Issuer != u.Scheme+"://"+strings.ToLower(u.Host)+u.EscapedPath():
 		return c.wrong("issuer", "is %q; scheme and host must be in lower case", c.Issuer)
 	case u.Port() == standardPort(u.Scheme) || strings.HasSuffix(u.Host, ":"):
 		return c.wrong("issuer", "is %q; leave the standard port out", c.Issuer)
 	}
 	return nil
 }
+
+// issuerPath is a path that every proxy and client passes on as it is.
+var issuerPath = regexp.MustCompile(`^(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+$`)
 
 func standardPort(scheme string) string {
 	if scheme == "https" {

@@ -71,7 +71,7 @@ func (m *Mux) Render(w http.ResponseWriter, status int, page templates.Page) err
 	if err := m.cfg.Pages.Render(&c.buf, page); err != nil {
 		return fmt.Errorf("render %T: %w", page, err)
 	}
-	send(w, status, "text/html; charset=utf-8", c.buf.Bytes())
+	send(w, status, "text/html; charset=utf-8", m.below(c.buf.Bytes()))
 	return nil
 }
 

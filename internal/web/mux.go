@@ -58,6 +58,8 @@ type Mux struct {
 	cfg       Config
 	https     bool
 	origin    string // of the issuer
+	prefix    string // path of the issuer, "" in the normal case
+	inPages   *strings.Replacer
 	hosts     []string
 	router    *chi.Mux
 	endpoints map[string]*endpoint
@@ -86,6 +88,10 @@ func New(cfg Config) (*Mux, error) {
 	m := &Mux{
 		cfg: cfg, https: cfg.Issuer.Scheme == "https", origin: cfg.Issuer.Scheme + "://" + cfg.Issuer.Host,
 		router: chi.NewRouter(), endpoints: map[string]*endpoint{}, crossSite: http.NewCrossOriginProtection(),
+	}
+	if !cfg.Internal {
+		m.prefix = strings.TrimSuffix(cfg.Issuer.Path, "/")
+		m.inPages = pageReplacer(m.prefix)
 	}
 	if err := m.crossSite.AddTrustedOrigin(m.origin); err != nil {
 		return nil, fmt.Errorf("web: issuer %s is no origin: %w", cfg.Issuer, err)
@@ -229,8 +235,15 @@ func (m *Mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	rec.info = Info{
 		CorrelationID: correlation(r.Header), Address: m.address(peer, r.Header), UserAgent: printable(r.UserAgent(), 256),
 	}
-	rec.w.ResponseWriter = w
+	rec.w.ResponseWriter, rec.w.prefix = w, m.prefix
 	w.Header()[correlationHeader] = []string{rec.info.CorrelationID}
-	defer m.finish(rec, r.Method)                  //nolint:contextcheck // the record is the context
-	m.router.ServeHTTP(&rec.w, r.WithContext(rec)) //nolint:contextcheck // the record wraps the context of r
+	defer m.finish(rec, r.Method) //nolint:contextcheck // the record is the context
+	r = r.WithContext(rec)
+	if m.prefix != "" {
+		u := *r.URL
+		if r.URL = &u; !m.enter(r) {
+			r.URL.Path, r.URL.RawPath = "/outside/the/issuer", "" // which nobody mounts
+		}
+	}
+	m.router.ServeHTTP(&rec.w, r) //nolint:contextcheck // the record wraps the context of r
 }

@@ -88,11 +88,13 @@ type response struct {
 	http.ResponseWriter
 	status int
 	bytes  int64
+	prefix string // the issuer's path
 }
 
 func (w *response) WriteHeader(status int) {
 	if w.status == 0 && status >= http.StatusOK {
 		w.status = status
+		w.leave()
 	}
 	w.ResponseWriter.WriteHeader(status)
 }
