@@ -75,8 +75,16 @@ func guardRoles(ctx context.Context, roles []string) error {
 }
 
 // guardClient refuses a narrow actor who would change, or make, an application
-// that may have admin scopes the actor lacks.
+// that may have admin scopes the actor lacks, or that may speak for people who did
+// not sign in to it (RFC 8693, RFC 7523): that is more than to manage applications.
 func guardClient(ctx context.Context, c oauth2.Client) error {
+	if (c.Exchange != nil || len(c.TrustedIssuers) > 0) && !mayDo(ctx, ScopeAll) {
+		return &fault.Error{
+			Kind: fault.Forbidden, Code: "insufficient_scope", Rule: "delegation_needs_admin",
+			Detail: "An application that exchanges tokens or trusts an issuer's assertions is an administrator's to make and to change.",
+			Facts:  []fault.Fact{{Name: "client_id", Value: c.ID}, {Name: "needs", Value: ScopeAll}},
+		}
+	}
 	for _, s := range c.Scopes {
 		if (s == ScopeAll || strings.HasPrefix(s, ScopeAll+":")) && !mayDo(ctx, s) {
 			return &fault.Error{

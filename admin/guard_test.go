@@ -59,6 +59,12 @@ func TestNarrowScopesDoNotGrow(t *testing.T) {
 			_, err := clients.UpdateClient(ctx, machineClient("ops", "openid"))
 			return err
 		},
+		"make one that speaks for people": func() error {
+			c := machineClient("speaker", "api")
+			c.Grants, c.Exchange = append(c.Grants, oauth2.GrantExchange), &oauth2.Exchange{Audiences: []string{"https://api.example"}}
+			_, err := clients.CreateClient(ctx, ClientInput{Client: c})
+			return err
+		},
 		"delete one that has more": func() error { return clients.DeleteClient(ctx, "ops") },
 	} {
 		if err := try(); fault.Of(err).Code != "insufficient_scope" {

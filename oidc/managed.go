@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"reflect"
+	"slices"
 
 	"github.com/gatekeeper-oidc/gatekeeper/audit"
 	"github.com/gatekeeper-oidc/gatekeeper/internal/fault"
@@ -56,6 +57,9 @@ func (r *Registrar) Replace(ctx context.Context, id, token string, body []byte) 
 		}
 		if !reflect.DeepEqual(now.client, have) {
 			return moved()
+		}
+		if !slices.Equal(have.RedirectURIs, want.RedirectURIs) {
+			want.FirstParty = false // an operator's trust was in where its people were sent
 		}
 		if a.secret, err = r.secrets(&want); err != nil {
 			return err

@@ -81,6 +81,34 @@ func TestReplaceKeepsTheSector(t *testing.T) {
 	}
 }
 
+// TestReplaceElsewhereIsNoFirstParty: what an operator trusted was where people
+// were sent, so an application that changes that asks for consent again.
+func TestReplaceElsewhereIsNoFirstParty(t *testing.T) {
+	t.Parallel()
+	r := newRegistry(t)
+	m := r.registers(shop())
+	for _, tt := range []struct {
+		to   string
+		want bool
+	}{{"https://shop.example/cb", true}, {"https://bank.example/cb", false}} {
+		c, err := r.db.Client(t.Context(), m.id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.FirstParty = true
+		if err := r.db.UpdateClient(t.Context(), c); err != nil {
+			t.Fatal(err)
+		}
+		body := shop(object{"client_id": m.id, "redirect_uris": []string{tt.to}})
+		if status, out, _ := r.ask(http.MethodPut, m.path, m.token, body); status != http.StatusOK {
+			t.Fatalf("%s: %d %v", tt.to, status, out)
+		}
+		if c, err = r.db.Client(t.Context(), m.id); err != nil || c.FirstParty != tt.want {
+			t.Errorf("with %s it is first party: %t, %v; want %t", tt.to, c.FirstParty, err, tt.want)
+		}
+	}
+}
+
 // TestReplaceRefuses is RFC 7592 section 2.2.
 func TestReplaceRefuses(t *testing.T) {
 	t.Parallel()

@@ -238,12 +238,12 @@ func (m *Mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	rec.w.ResponseWriter, rec.w.prefix = w, m.prefix
 	w.Header()[correlationHeader] = []string{rec.info.CorrelationID}
 	defer m.finish(rec, r.Method) //nolint:contextcheck // the record is the context
-	r = r.WithContext(rec)
+	r = r.WithContext(rec)        //nolint:contextcheck // the record wraps the context of r
 	if m.prefix != "" {
 		u := *r.URL
 		if r.URL = &u; !m.enter(r) {
 			r.URL.Path, r.URL.RawPath = "/outside/the/issuer", "" // which nobody mounts
 		}
 	}
-	m.router.ServeHTTP(&rec.w, r) //nolint:contextcheck // the record wraps the context of r
+	m.router.ServeHTTP(&rec.w, r)
 }

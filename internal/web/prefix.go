@@ -26,12 +26,8 @@ func (m *Mux) enter(r *http.Request) bool {
 		}
 		return true
 	}
-	switch p := r.URL.Path; {
-	case p == "/healthz", p == "/readyz":
-		return true
-	default:
-		return strings.HasPrefix(p, "/.well-known/") && strings.HasSuffix(p, m.prefix)
-	}
+	p := r.URL.Path
+	return p == "/healthz" || p == "/readyz" || strings.HasPrefix(p, "/.well-known/") && strings.HasSuffix(p, m.prefix)
 }
 
 func cutPrefix(path, prefix string) (string, bool) {
