@@ -47,7 +47,9 @@ func (r *Ring) load(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("load signing keys: %w", err)
 	}
-	if changed {
+	// With nothing to change, another node may have made between the two readings
+	// what was missing in the first.
+	if changed || !s.ready(r.cfg.Policy) {
 		if s, err = r.read(ctx); err != nil {
 			return fmt.Errorf("load signing keys: %w", err)
 		}

@@ -61,6 +61,21 @@ func emptySnapshot(local time.Time) *snapshot {
 	return s
 }
 
+// ready reports whether there is a key for everything a policy wants.
+func (s *snapshot) ready(p Policy) bool {
+	for _, alg := range p.Algs {
+		if len(s.chain[alg]) == 0 {
+			return false
+		}
+	}
+	for _, alg := range p.Encrypt {
+		if !slices.ContainsFunc(s.locks, func(l *lock) bool { return l.Alg == alg }) {
+			return false
+		}
+	}
+	return true
+}
+
 // clock tells the database's time from this node's: the last reading and what
 // has passed since, by the monotonic clock.
 func (s *snapshot) clock(local time.Time) time.Time { return s.at.Add(local.Sub(s.local)) }
