@@ -149,6 +149,7 @@ func TestRoundTrips(t *testing.T) {
 			if lite {
 				most = c.sqlite
 			}
+			f.settle()
 			before := f.db.Trips()
 			c.op()
 			if got := f.db.Trips() - before; got > most {

@@ -371,6 +371,7 @@ func TestExchangeTrips(t *testing.T) {
 			f.p.Forget("user:" + f.user.ID)
 			f.p.Forget("token:" + inspected(t, f, actor).JTI)
 		}
+		f.settle()
 		before := f.db.Trips()
 		call().ok()
 		if got := f.db.Trips() - before; got > want {

@@ -16,10 +16,10 @@ import (
 )
 
 const (
-	dialTimeout   = 100 * time.Millisecond
-	answerTimeout = 50 * time.Millisecond
-	probeFirst    = 100 * time.Millisecond
-	probeMost     = 5 * time.Second
+	dialTimeout = 100 * time.Millisecond
+	patience    = 50 * time.Millisecond
+	probeFirst  = 100 * time.Millisecond
+	probeMost   = 5 * time.Second
 )
 
 // gcra is ratelimit.Rule.Next on the clock of Redis. Times are microseconds, which
@@ -48,8 +48,10 @@ type RedisConfig struct {
 	URL    string // redis:// or rediss://
 	Prefix string // of every key ("gatekeeper:rate:" if empty)
 	Nodes  int    // that share the limits; each allows its share when Redis is away
-	Now    func() time.Time
-	Log    *slog.Logger
+	// Patience is how long Redis may take to answer before it counts as away [50 ms].
+	Patience time.Duration
+	Now      func() time.Time
+	Log      *slog.Logger
 }
 
 // Redis is a ratelimit.Source that nodes share.
@@ -81,8 +83,11 @@ func NewRedis(ctx context.Context, cfg RedisConfig) (*Redis, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
+	if cfg.Patience <= 0 {
+		cfg.Patience = patience
+	}
 	cfg.Nodes = max(cfg.Nodes, 1)
-	o.DialTimeout, o.ReadTimeout, o.WriteTimeout, o.PoolTimeout = dialTimeout, answerTimeout, answerTimeout, answerTimeout
+	o.DialTimeout, o.ReadTimeout, o.WriteTimeout, o.PoolTimeout = dialTimeout+cfg.Patience, cfg.Patience, cfg.Patience, cfg.Patience
 	o.MaxRetries, o.DialerRetries = -1, 1
 	o.ContextTimeoutEnabled = true
 	o.DisableIdentity = true
@@ -105,7 +110,7 @@ func (r *Redis) Advance(ctx context.Context, bucket string, rule ratelimit.Rule)
 	if r.away.Load() {
 		return r.share(ctx, bucket, rule)
 	}
-	wait, cancel := context.WithTimeout(ctx, dialTimeout+answerTimeout)
+	wait, cancel := context.WithTimeout(ctx, dialTimeout+r.cfg.Patience)
 	defer cancel()
 	us, err := r.script.Run(wait, r.client, []string{r.cfg.Prefix + rule.Key(bucket)}, rule.Period.Microseconds(), rule.Burst).Int64()
 	if err == nil {
@@ -168,7 +173,7 @@ func (r *Redis) Healthy() bool { return !r.away.Load() }
 
 // Ping asks Redis, for readiness and the doctor.
 func (r *Redis) Ping(ctx context.Context) error {
-	wait, cancel := context.WithTimeout(ctx, dialTimeout+answerTimeout)
+	wait, cancel := context.WithTimeout(ctx, dialTimeout+r.cfg.Patience)
 	defer cancel()
 	if err := r.client.Ping(wait).Err(); err != nil {
 		return fmt.Errorf("ping redis: %w", err)
