@@ -16,6 +16,8 @@ import (
 type ClaimsRequest struct {
 	Claims
 
+	// Subjects are the user ids of whom one was asked for, where it was several.
+	Subjects []string `json:"subs,omitempty"`
 	// ACRValues are the contexts asked for, the preferred first; EssentialACR says
 	// that none but they will do (section 5.5.1.1).
 	ACRValues    []string `json:"acr,omitempty"`
@@ -133,25 +135,36 @@ func (p *Provider) stillNamed(c *Client, names []string) (still []string) {
 	return still
 }
 
-// wantedSubject keeps whom a sub with a value asks for (section 5.5.1): anybody
-// else must not be signed in.
+// wantedSubject keeps whom a sub with a value, or with several, asks for (section
+// 5.5.1): nobody else must be answered for.
 func (d *draft) wantedSubject(ctx context.Context, w *claimWanted) *fault.Error {
-	if w == nil || w.Value == nil {
+	if w == nil || w.Value == nil && w.Values == nil {
 		return nil
 	}
-	var sub string
-	if err := json.Unmarshal(w.Value, &sub); err != nil {
-		return invalid("invalid_request", "The claim sub is asked to be something that is no subject.")
+	wanted := w.Values
+	if w.Value != nil {
+		wanted = []json.RawMessage{w.Value}
 	}
-	user, err := d.p.UserOf(ctx, &d.client, sub)
-	if err != nil {
-		return fault.Of(err)
+	users := []string{}
+	for _, raw := range wanted {
+		var sub string
+		if err := json.Unmarshal(raw, &sub); err != nil {
+			return invalid("invalid_request", "The claim sub is asked to be something that is no subject.")
+		}
+		user, err := d.p.UserOf(ctx, &d.client, sub)
+		if err != nil {
+			return fault.Of(err)
+		}
+		users = append(users, or(user, nobody))
 	}
-	user = or(user, nobody)
-	if d.req.HintSubject != "" && d.req.HintSubject != user {
+	if len(users) != 1 {
+		d.req.Claims.Subjects = append(users, nobody)
+		return nil
+	}
+	if d.req.HintSubject != "" && d.req.HintSubject != users[0] {
 		return invalid("invalid_request", "The request asks for two different people.")
 	}
-	d.req.HintSubject = user
+	d.req.HintSubject = users[0]
 	return nil
 }
 

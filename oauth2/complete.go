@@ -165,7 +165,7 @@ func (h *Handler) finish(w http.ResponseWriter, r *http.Request, in Interaction,
 	}
 	ctx, p := r.Context(), h.Provider
 	s, u, ok := identity.FromContext(ctx)
-	if !ok || in.Request.HintSubject != "" && in.Request.HintSubject != u.ID {
+	if !ok || !in.Request.isFor(u.ID) {
 		return h.tell(w, r, in.Request, invalid("login_required", "Nobody is signed in, or somebody else."))
 	}
 	web.Note(ctx, slog.String("sub", u.ID), slog.String("sid", s.ID))
@@ -178,6 +178,15 @@ func (h *Handler) finish(w http.ResponseWriter, r *http.Request, in Interaction,
 	}
 	p.remember(StandingQuery{Session: s.ID, Subject: u.ID}, Standing{UserFound: true, User: u}, now)
 	return h.respond(w, r, in.Request, params)
+}
+
+// isFor reports whether a request may be answered for a user: for anybody, unless
+// the application said for whom.
+func (r *AuthorizeRequest) isFor(userID string) bool {
+	if r.HintSubject != "" && r.HintSubject != userID {
+		return false
+	}
+	return len(r.Claims.Subjects) == 0 || slices.Contains(r.Claims.Subjects, userID)
 }
 
 // settle writes what an answer costs, in one transaction where it is more than one

@@ -217,6 +217,12 @@ func TestClaimsParameter(t *testing.T) {
 				t.Errorf("sub %s: %v, want %q", sub, q, want)
 			}
 		}
+		for subs, want := range map[string]string{`"x","` + f.user.ID + `"`: "", `"x","y"`: "login_required", ``: "login_required"} {
+			_, q := f.authorize("alice", a.request("prompt", "none", "claims", `{"id_token":{"sub":{"values":[`+subs+`]}}}`)).location()
+			if q.Get("error") != want {
+				t.Errorf("one of the subs %s: %v, want %q", subs, q, want)
+			}
+		}
 		_, q := f.authorize("alice", a.request("claims", `{"id_token":{"acr":{"essential":true,"values":["1"]}}}`)).location()
 		if q.Get("code") == "" {
 			t.Errorf("an acr that is met: %v", q)
