@@ -71,6 +71,7 @@ var homes = map[string][]string{
 	"github.com/coreos/go-oidc/v3":        {"cmd/gatekeeper", "conformance/suite"}, // gatekeeper try and the suite are applications
 	"golang.org/x/net":                    {"conformance/suite"},                   // the suite's browser reads HTML
 	"golang.org/x/oauth2":                 {"cmd/gatekeeper"},
+	"github.com/coreos/go-systemd/v22":    {"cmd/gatekeeper"},
 	"github.com/google/go-cmp":            {"conformance"},
 }
 

@@ -137,6 +137,22 @@ if [ -z "${GATEKEEPER_TEST_REDIS:-}" ]; then
   say "Redis on port $port"
 fi
 
+missing() { # whether none of these programs is installed, services' folders included
+  local p
+  for p in "$@"; do
+    PATH="$PATH:/usr/sbin:/usr/local/sbin" command -v "$p" >/dev/null && return 1
+  done
+  return 0
+}
+
+# The proxies whose recipes are in deploy/proxy; the tests start them themselves.
+want=()
+missing nginx && want+=(nginx)
+missing caddy && want+=(caddy)
+missing haproxy && want+=(haproxy)
+[ "${#want[@]}" = 0 ] || install_packages "${want[*]}" "${want[*]}" "${want[*]}" "${want[*]}" "${want[*]}"
+missing apache2 httpd && install_packages apache2 "httpd mod_ssl mod_http2" httpd "apache2 apache2-ssl apache2-http2 apache2-proxy" apache
+
 if [ -z "${GATEKEEPER_TEST_CHROMIUM:-}" ]; then
   browser=$(find_chromium)
   if [ -z "$browser" ]; then

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -151,7 +152,11 @@ func (p *patient) issuer(ctx context.Context) []finding {
 	if err != nil {
 		return one(check, fail, err.Error(), "check issuer")
 	}
+	client.CheckRedirect = notToItself
 	res, err := client.Do(req)
+	if errors.Is(err, errToItself) {
+		return one(check, fail, address+" redirects to itself", "the proxy in front ends TLS and says http: let it set X-Forwarded-Proto (docs/deployment.md)")
+	}
 	if err != nil {
 		verdict := fail
 		if p.cfg.Dev {
@@ -161,6 +166,9 @@ func (p *patient) issuer(ctx context.Context) []finding {
 	}
 	defer func() { _ = res.Body.Close() }() // only read
 	body, err := readAll(address, res.Body, maxAnswer)
+	if said := refusalOf(body); err == nil && res.StatusCode == http.StatusBadRequest && said != "" {
+		return one(check, fail, address+" answered: "+said, "docs/deployment.md has a recipe for each common proxy")
+	}
 	if err != nil || res.StatusCode != http.StatusOK {
 		return one(check, fail, address+" answered "+res.Status, "see that the proxy hands /.well-known on, with the Host it received")
 	}
@@ -174,6 +182,31 @@ func (p *patient) issuer(ctx context.Context) []finding {
 		return one(check, fail, fmt.Sprintf("discovery says %s and the configuration %s", document.Issuer, p.cfg.Issuer), "another server answers there, or issuer differs between nodes: make them equal")
 	}
 	return one(check, pass, p.cfg.Issuer+" answers and is itself", "")
+}
+
+var errToItself = errors.New("a redirect to the same address")
+
+// notToItself stops at a redirect that leads to where it came from, which is what a
+// proxy that hides https makes of one to https.
+func notToItself(req *http.Request, via []*http.Request) error {
+	for _, v := range via {
+		if v.URL.String() == req.URL.String() {
+			return errToItself
+		}
+	}
+	return nil
+}
+
+// refusalOf is the sentence of a refusal by a Gatekeeper, whichever form it has.
+func refusalOf(body []byte) string {
+	var r struct {
+		Detail      string `json:"detail"`            // RFC 9457
+		Description string `json:"error_description"` // RFC 6749
+	}
+	if json.Unmarshal(body, &r) != nil {
+		return ""
+	}
+	return r.Detail + r.Description
 }
 
 func (p *patient) people(ctx context.Context) []finding {

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/coreos/go-systemd/v22/daemon"
+
 	"github.com/gatekeeper-oidc/gatekeeper/internal/config"
 )
 
@@ -57,6 +59,12 @@ func serve(ctx context.Context, cfg *config.Config, w world) (err error) {
 	if told.SetupURL, err = p.setupURL(ctx); err != nil {
 		return err
 	}
+	watch, err := newSupervisor(cfg, doors, p.log)
+	if err != nil {
+		return err
+	}
+	s.Workers = append(s.Workers, worker{"supervisor", watch.run})
+	defer context.AfterFunc(ctx, func() { watch.say(context.WithoutCancel(ctx), daemon.SdNotifyStopping) })()
 	told.Took = w.Now().Sub(begun)
 	announce(ctx, w.Stderr, w.StderrTTY, p.log, told)
 	err = serveUntil(ctx, s)

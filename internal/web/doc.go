@@ -15,7 +15,7 @@
 //	│ recover      a panic is an Internal error with a stack in the log
 //	│ in-flight    so many requests of one audience at once, else 503
 //	│ host         a Host that is not ours is 421: nothing is built from it anyway
-//	│ scheme       an https issuer never answers over plain http
+//	│ scheme       an https issuer never answers over plain http; a proxy that hides it is told
 //	│ budget       how long the handler may take: 5 s, pages 10 s
 //	│ cors         which browser origins may read the answer; never a page's
 //	│ limits       query and body sizes; no content encodings

@@ -65,6 +65,8 @@ type Mux struct {
 	endpoints map[string]*endpoint
 	caps      map[audience]*inFlight
 	crossSite *http.CrossOriginProtection
+
+	proxyTold [3]atomic.Bool // which mistakes of a proxy the log told of: see unclear
 }
 
 // inFlight counts the requests of one audience.

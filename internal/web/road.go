@@ -144,11 +144,17 @@ func hostname(host string) string {
 }
 
 // scheme keeps an https issuer off plain http: a person reading is sent to https,
-// everything else is refused, because a redirected POST has already leaked.
+// everything else is refused, because a redirected POST has already leaked. What
+// came through a proxy that does not say how is told so: a redirect would come
+// back the same way, for ever.
 func (m *Mux) scheme(rt *route, next Handler) Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		if rec := recordFrom(r.Context()); rec.secure {
+		rec := recordFrom(r.Context())
+		if rec.secure {
 			return next(w, r)
+		}
+		if err := m.unclear(r, rec.peer); err != nil {
+			return err
 		}
 		read := r.Method == http.MethodGet || r.Method == http.MethodHead
 		if read && (rt.to == people || rt.to == files || rt.to == strangers) && strings.HasPrefix(r.URL.Path, "/") {
@@ -158,7 +164,7 @@ func (m *Mux) scheme(rt *route, next Handler) Handler {
 		}
 		return &fault.Error{
 			Kind: fault.Invalid, Code: "invalid_request", Detail: "This server answers over https only.", Rule: "https_required",
-			Facts: []fault.Fact{{Name: "peer_trusted", Value: fmt.Sprint(m.trusted(recordFrom(r.Context()).peer))}},
+			Facts: []fault.Fact{{Name: "peer_trusted", Value: fmt.Sprint(m.trusted(rec.peer))}},
 		}
 	}
 }
