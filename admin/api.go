@@ -31,7 +31,8 @@ type API interface {
 	SetPassword(ctx context.Context, user, password string) error
 
 	Sessions(ctx context.Context, user string) ([]Session, error)      // "" means everybody's
-	EndSessions(ctx context.Context, user string, ids ...string) error // every session of user without ids
+	EndSessions(ctx context.Context, user string, ids ...string) error // those named; none named is refused
+	EndAllSessions(ctx context.Context, user string) error
 	Consents(ctx context.Context, user string) ([]consent.Consent, error)
 	RevokeConsent(ctx context.Context, user, clientID string) error
 

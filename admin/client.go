@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -117,9 +118,9 @@ func (c *Client) request(ctx context.Context, what call) (*http.Request, error) 
 	u.RawQuery = what.query.Encode()
 	var body io.Reader
 	if what.in != nil {
-		encoded, err := json.Marshal(what.in)
+		encoded, err := encode(what.in)
 		if err != nil {
-			return nil, fmt.Errorf("encode %T: %w", what.in, err)
+			return nil, err
 		}
 		body = bytes.NewReader(encoded)
 	}
@@ -133,6 +134,37 @@ func (c *Client) request(ctx context.Context, what call) (*http.Request, error) 
 	req.Header.Set("Accept", "application/json, application/problem+json")
 	req.Header.Set("Authorization", "Bearer "+c.token)
 	return req, nil
+}
+
+// encode is v as JSON without what is null in it: to the server that is no value,
+// and an empty list of Go is nothing else.
+func encode(v any) ([]byte, error) {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return nil, fmt.Errorf("encode %T: %w", v, err)
+	}
+	var value any
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.UseNumber()
+	if err := d.Decode(&value); err != nil {
+		return nil, fmt.Errorf("encode %T: %w", v, err)
+	}
+	return json.Marshal(withoutNull(value))
+}
+
+func withoutNull(value any) any {
+	switch v := value.(type) {
+	case map[string]any:
+		maps.DeleteFunc(v, func(_ string, of any) bool { return of == nil })
+		for name, of := range v {
+			v[name] = withoutNull(of)
+		}
+	case []any:
+		for i, of := range v {
+			v[i] = withoutNull(of)
+		}
+	}
+	return value
 }
 
 func unreachable(server *url.URL, err error) error {
@@ -178,6 +210,10 @@ func kindOf(status int) fault.Kind {
 		return fault.Conflict
 	case http.StatusRequestEntityTooLarge:
 		return fault.TooLarge
+	case http.StatusUnsupportedMediaType:
+		return fault.Unsupported
+	case http.StatusPreconditionFailed:
+		return fault.Stale
 	case http.StatusTooManyRequests:
 		return fault.TooMany
 	case http.StatusServiceUnavailable, http.StatusBadGateway, http.StatusGatewayTimeout:

@@ -150,19 +150,26 @@ func (c *Client) Sessions(ctx context.Context, user string) ([]Session, error) {
 	return out.Sessions, err
 }
 
-// EndSessions asks DELETE /users/{id}/sessions.
+// EndSessions asks DELETE /users/{id}/sessions?ids=….
 func (c *Client) EndSessions(ctx context.Context, user string, ids ...string) error {
+	if len(ids) == 0 {
+		return invalid("sessions_named", "Say which sessions shall end.")
+	}
+	if err := named("user", user); err != nil {
+		return err
+	}
+	return tell(ctx, c, remove("users", user, "sessions").with(url.Values{"ids": {strings.Join(ids, ",")}}))
+}
+
+// EndAllSessions asks DELETE /users/{id}/sessions.
+func (c *Client) EndAllSessions(ctx context.Context, user string) error {
 	if user == "" {
 		return invalid("user_named", "Say whose sessions shall end.")
 	}
 	if err := named("user", user); err != nil {
 		return err
 	}
-	what := remove("users", user, "sessions")
-	if len(ids) > 0 {
-		what.query = url.Values{"ids": {strings.Join(ids, ",")}}
-	}
-	return tell(ctx, c, what)
+	return tell(ctx, c, remove("users", user, "sessions"))
 }
 
 // Consents asks GET /users/{id}/consents.
@@ -193,7 +200,11 @@ func (c *Client) Keys(ctx context.Context) ([]keys.Listed, error) {
 
 // RotateKeys asks POST /keys/rotate.
 func (c *Client) RotateKeys(ctx context.Context, alg string, now bool) ([]keys.Listed, error) {
-	out, err := ask[keyList](ctx, c, post(rotateKeysInput{Alg: alg, Now: now}, "keys", "rotate"))
+	in := rotateKeysInput{Now: now}
+	if alg != "" {
+		in.Alg = &alg
+	}
+	out, err := ask[keyList](ctx, c, post(in, "keys", "rotate"))
 	return out.Keys, err
 }
 

@@ -1,13 +1,9 @@
 package admin
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"mime"
 	"net/http"
 	"slices"
 	"strings"
@@ -20,9 +16,6 @@ import (
 
 // base is where the API lives, below the issuer or the management listener.
 const base = "/admin/v1"
-
-// maxBody bounds a request body.
-const maxBody = 1 << 20
 
 // Tokens tells whether a token is alive; oauth2.Provider does.
 type Tokens interface {
@@ -58,10 +51,16 @@ func (h *Handler) serve(rt route) web.Handler {
 		if err != nil {
 			return err
 		}
-		if err := knownQuery(r, rt); err != nil {
+		query, err := queryOf(r, rt)
+		if err != nil {
 			return err
 		}
-		out, err := rt.serve(r.WithContext(ctx), func(into any) error { return decode(w, r, into) })
+		if rt.in == nil {
+			if err := nothing(w, r); err != nil {
+				return err
+			}
+		}
+		out, err := rt.serve(request{r.WithContext(ctx), query}, func(into any) error { return decode(w, r, into) })
 		if err != nil {
 			return err
 		}
@@ -128,52 +127,4 @@ func bearer(r *http.Request) (string, error) {
 
 func unauthenticated(rule, detail string) *fault.Error {
 	return &fault.Error{Kind: fault.Unauthenticated, Code: "invalid_token", Rule: rule, Detail: detail}
-}
-
-// knownQuery refuses a query parameter the route does not have, so that a typing
-// error in a filter is not answered with everything.
-func knownQuery(r *http.Request, rt route) error {
-	for name := range r.URL.Query() {
-		if !slices.ContainsFunc(rt.query, func(p parameter) bool { return p.name == name }) {
-			return invalid("query_known", "There is no query parameter "+name+" here.")
-		}
-	}
-	return nil
-}
-
-// decode reads one JSON value and refuses members the type does not have, so that
-// a typing error is not silently a default.
-func decode(w http.ResponseWriter, r *http.Request, into any) error {
-	if mt, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || mt != "application/json" {
-		return invalid("body_is_json", "Send the body as application/json.")
-	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
-	if errors.As(err, new(*http.MaxBytesError)) {
-		return &fault.Error{Kind: fault.TooLarge, Code: "body_too_large", Rule: "body_size", Detail: "A body may have 1 MiB at most."}
-	}
-	if err != nil {
-		return &fault.Error{Kind: fault.Invalid, Code: "invalid_request", Rule: "body_read", Detail: "The body ended too early.", Err: err}
-	}
-	d := json.NewDecoder(bytes.NewReader(body))
-	d.DisallowUnknownFields()
-	if err := d.Decode(into); err != nil {
-		return badJSON(err)
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return invalid("body_one_value", "The body holds more than one JSON value.")
-	}
-	return nil
-}
-
-// badJSON says in words what is wrong with a body, and nothing of its values.
-func badJSON(err error) error {
-	detail := "The body is not well-formed JSON."
-	var wrong *json.UnmarshalTypeError
-	if errors.As(err, &wrong) {
-		detail = "The member " + wrong.Field + " has the wrong type: it is a " + wrong.Value + "."
-	}
-	if name, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok {
-		detail = "There is no member " + strings.Trim(name, `"`) + " here."
-	}
-	return &fault.Error{Kind: fault.Invalid, Code: "invalid_request", Rule: "body_json", Detail: detail, Err: err}
 }

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gatekeeper-oidc/gatekeeper/audit"
 	"github.com/gatekeeper-oidc/gatekeeper/identity"
 	"github.com/gatekeeper-oidc/gatekeeper/internal/fault"
 	"github.com/gatekeeper-oidc/gatekeeper/internal/web"
@@ -43,6 +44,7 @@ type asked struct {
 	bound  bool
 	user   string
 	ids    []string
+	all    bool
 	called bool
 }
 
@@ -54,6 +56,21 @@ func (a *asked) UnlockUser(ctx context.Context, user string) error {
 func (a *asked) EndSessions(_ context.Context, user string, ids ...string) error {
 	a.called, a.user, a.ids = true, user, ids
 	return nil
+}
+
+func (a *asked) EndAllSessions(_ context.Context, user string) error {
+	a.called, a.user, a.all = true, user, true
+	return nil
+}
+
+func (a *asked) CreateInitialToken(context.Context, InitialTokenInput) (InitialTokenWithSecret, error) {
+	a.called = true
+	return InitialTokenWithSecret{}, nil
+}
+
+func (a *asked) Events(context.Context, audit.Filter) ([]audit.Event, error) {
+	a.called = true
+	return nil, nil
 }
 
 func (a *asked) CreateClient(_ context.Context, in ClientInput) (ClientWithSecret, error) {
@@ -185,12 +202,23 @@ func TestBodies(t *testing.T) {
 		says       string
 	}{
 		{"good", `{"id":"shop","type":"web"}`, 201, `"id":"shop"`},
-		{"none", "", 400, "application/json"},
-		{"not JSON", `{"id":`, 400, "not well-formed"},
+		{"none", "", 415, "application/json"},
+		{"not JSON", `{"id":`, 400, "well-formed"},
+		{"null", `null`, 400, "null"},
+		{"null for a member", `{"id":"shop","name":null}`, 400, "name is null"},
+		{"null for a list", `{"id":"shop","redirect_uris":null}`, 400, "redirect_uris is null"},
+		{"a list", `[]`, 400, ""},
+		{"another spelling", `{"ID":"shop"}`, 400, "did you mean id"},
+		{"a member twice", `{"id":"a","id":"b"}`, 400, "id is there twice"},
+		{"a member twice by escape", `{"id":"a","\u0069d":"b"}`, 400, "id is there twice"},
+		{"a member twice below", `{"id":"a","exchange":{"audiences":[],"audiences":["https://a"]}}`, 400, "exchange.audiences is there twice"},
+		{"brackets", strings.Repeat("[", 200_000), 400, "deeper"},
+		{"not UTF-8", "{\"id\":\"\xff\"}", 400, ""},
 		{"unknown member", `{"id":"shop","redirect_uri":"https://a/"}`, 400, "no member redirect_uri"},
 		{"secrets of its own", `{"id":"shop","Secrets":[]}`, 400, "no member Secrets"},
 		{"wrong type", `{"id":7}`, 400, "id has the wrong type"},
-		{"two values", `{"id":"a"}{"id":"b"}`, 400, "more than one"},
+		{"two values", `{"id":"a"}{"id":"b"}`, 400, "one well-formed"},
+		{"text behind it", `{"id":"a"}]`, 400, "one well-formed"},
 		{"too large", `{"id":"` + strings.Repeat("x", 1<<20) + `"}`, 413, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -204,6 +232,46 @@ func TestBodies(t *testing.T) {
 				t.Errorf("the API was called: %t", api.called)
 			}
 		})
+	}
+}
+
+// TestMediaTypes: what does not say that it is JSON is not read as JSON.
+func TestMediaTypes(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		header http.Header
+		status int
+	}{
+		{http.Header{"Content-Type": {"application/json"}}, 201},
+		{http.Header{"Content-Type": {"application/json; charset=utf-8"}}, 201},
+		{http.Header{"Content-Type": {"text/plain"}}, 415},
+		{http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}, 415},
+		{http.Header{"Content-Type": {"application/jsonx"}}, 415},
+		{http.Header{"Content-Type": {"application/json", "text/plain"}}, 415},
+		{http.Header{}, 415},
+	} {
+		api := &asked{}
+		h := mux(t, &Handler{Issuer: issuer, API: api, Tokens: tokens{"all": machine(ScopeAll)}})
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "http://127.0.0.1:9090"+base+"/clients", strings.NewReader(`{"id":"shop"}`))
+		r.Header = tt.header.Clone()
+		r.Header.Set("Authorization", "Bearer all")
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		if w.Code != tt.status || api.called != (tt.status == 201) {
+			t.Errorf("%v: got %d %s, want %d", tt.header, w.Code, w.Body, tt.status)
+		}
+	}
+}
+
+// TestNullMakesNothing: neither as a body nor as a member.
+func TestNullMakesNothing(t *testing.T) {
+	t.Parallel()
+	for _, body := range []string{"null", `{"uses":null}`, `{"name":null}`, `{"life":null}`} {
+		api := &asked{}
+		h := mux(t, &Handler{Issuer: issuer, API: api, Tokens: tokens{"all": machine(ScopeAll)}})
+		if w := do(t, h, "POST", "/registration-tokens", "all", body); w.Code != 400 || api.called {
+			t.Errorf("%s: got %d, called %t", body, w.Code, api.called)
+		}
 	}
 }
 
@@ -233,14 +301,59 @@ func TestQueries(t *testing.T) {
 	}
 }
 
-// TestEndSessionsNeverMeansAllByAccident: an empty list of ids is not "every one".
+// TestEndSessionsNeverMeansAllByAccident: only the bare address means every one. A
+// selection that cannot be read, or that selects nothing, is refused.
 func TestEndSessionsNeverMeansAllByAccident(t *testing.T) {
 	t.Parallel()
-	for query, want := range map[string][]string{"": nil, "?ids=": {""}, "?ids=a": {"a"}, "?ids=a,b": {"a", "b"}} {
+	ask := func(query, body string) (*asked, int) {
 		api := &asked{}
-		w := do(t, mux(t, &Handler{Issuer: issuer, API: api, Tokens: tokens{"all": machine(ScopeAll)}}), "DELETE", "/users/u1/sessions"+query, "all", "")
-		if w.Code != 204 || !slices.Equal(api.ids, want) {
-			t.Errorf("%q: %d, ids %q; want %q", query, w.Code, api.ids, want)
+		w := do(t, mux(t, &Handler{Issuer: issuer, API: api, Tokens: tokens{"all": machine(ScopeAll)}}), "DELETE", "/users/u1/sessions"+query, "all", body)
+		return api, w.Code
+	}
+	for query, want := range map[string][]string{"?ids=a": {"a"}, "?ids=a,b": {"a", "b"}, "?ids=a%2Cb": {"a", "b"}} {
+		if api, status := ask(query, ""); status != 204 || !slices.Equal(api.ids, want) || api.all {
+			t.Errorf("%q: %d, ids %q, all %t; want %q", query, status, api.ids, api.all, want)
+		}
+	}
+	for _, query := range []string{"", "?"} {
+		if api, status := ask(query, ""); status != 204 || !api.all || api.ids != nil {
+			t.Errorf("%q: %d, all %t; want all", query, status, api.all)
+		}
+	}
+	for _, query := range []string{
+		"?ids=", "?ids", "?ids=a;b", "?ids=a&ids=b", "?ids=%zz", "?ids=a,", "?ids=,", "?ids=,a", "?ids=a,,b", "?ids=a,a", "?ids=+", "?ids=a,+b",
+		"?IDS=a", "?id=a", "?ids[]=a", "?ids=a&x=", "?;", "?%zz", "?ids=%00", "?ids=%FF", "?=a", "?ids=a;", "?x;ids=a",
+	} {
+		if api, status := ask(query, ""); status != 400 || api.called {
+			t.Errorf("%q: %d, called %t; want 400", query, status, api.called)
+		}
+	}
+	for body, want := range map[string]int{`{"ids":["a"]}`: 400, `["a"]`: 400, `null`: 400, `{}`: 204} {
+		if api, status := ask("", body); status != want || api.called != (want == 204) {
+			t.Errorf("with the body %s: %d, called %t; want %d", body, status, api.called, want)
+		}
+	}
+}
+
+// TestNoRouteForgivesAQuery: on every route of the table a query that cannot be
+// read, or that says what the route does not know, is refused before any work.
+func TestNoRouteForgivesAQuery(t *testing.T) {
+	t.Parallel()
+	api := &asked{}
+	h := mux(t, &Handler{Issuer: issuer, API: api, Tokens: tokens{"all": machine(ScopeAll)}})
+	for _, rt := range routes(nil) {
+		path := strings.NewReplacer("{id}", "x", "{client}", "y", "{ref}", "z").Replace(rt.path)
+		bad := []string{"?;", "?%zz", "?a=1", "?a=1;b=2", "?%FF=1", "?" + strings.Repeat("a=1&", 70)}
+		for _, p := range rt.query {
+			bad = append(bad, "?"+p.name+"=", "?"+p.name, "?"+p.name+"=1&"+p.name+"=1", "?"+p.name+"=1;x", "?"+p.name+"=%zz", "?"+strings.ToUpper(p.name)+"=1")
+			if p.kind != "string" {
+				bad = append(bad, "?"+p.name+"=x", "?"+p.name+"=1.5", "?"+p.name+"=+1", "?"+p.name+"=-1")
+			}
+		}
+		for _, query := range bad {
+			if w := do(t, h, rt.method, path+query, "all", ""); w.Code != 400 || api.called {
+				t.Errorf("%s %s%s: %d, called %t", rt.method, rt.path, query, w.Code, api.called)
+			}
 		}
 	}
 }

@@ -1,12 +1,9 @@
 package admin
 
 import (
+	"cmp"
 	"context"
-	"net/http"
 	"reflect"
-	"strconv"
-	"strings"
-	"time"
 
 	"github.com/gatekeeper-oidc/gatekeeper/audit"
 	"github.com/gatekeeper-oidc/gatekeeper/consent"
@@ -32,7 +29,7 @@ type parameter struct{ name, kind, about string }
 type work struct {
 	in, out reflect.Type
 	status  int
-	serve   func(r *http.Request, body func(into any) error) (any, error)
+	serve   func(r request, body func(into any) error) (any, error)
 }
 
 // The bodies that are not a type of the API themselves.
@@ -70,8 +67,8 @@ type (
 		Password string `json:"password"`
 	}
 	rotateKeysInput struct {
-		Alg string `json:"alg,omitempty"` // "" rotates every algorithm
-		Now bool   `json:"now,omitempty"` // sign with the new key at once
+		Alg *string `json:"alg,omitempty"` // none rotates every algorithm
+		Now bool    `json:"now,omitempty"` // sign with the new key at once
 	}
 	tokenInput struct {
 		Token string `json:"token"`
@@ -93,31 +90,31 @@ func routes(api API) []route {
 func clientRoutes(api API) []route {
 	read, write := []string{ScopeAll, ScopeClients, ScopeRead}, []string{ScopeAll, ScopeClients}
 	return []route{
-		{"GET", "/clients", "listClients", "List applications", read, paging(), answer(func(r *http.Request) (clientPage, error) {
-			p, err := pageOf(r)
+		{"GET", "/clients", "listClients", "List applications", read, paging(), answer(func(r request) (clientPage, error) {
+			p, err := r.page()
 			if err != nil {
 				return clientPage{}, err
 			}
 			clients, next, err := api.Clients(r.Context(), p)
 			return clientPage{some(clients), next}, err
 		})},
-		{"POST", "/clients", "createClient", "Register an application; its secret is shown this once", write, nil, created(func(r *http.Request, in ClientInput) (ClientWithSecret, error) {
+		{"POST", "/clients", "createClient", "Register an application; its secret is shown this once", write, nil, created(func(r request, in ClientInput) (ClientWithSecret, error) {
 			return api.CreateClient(r.Context(), in)
 		})},
-		{"GET", "/clients/{id}", "getClient", "Show an application", read, nil, answer(func(r *http.Request) (oauth2.Client, error) {
+		{"GET", "/clients/{id}", "getClient", "Show an application", read, nil, answer(func(r request) (oauth2.Client, error) {
 			return api.Client(r.Context(), r.PathValue("id"))
 		})},
-		{"PUT", "/clients/{id}", "replaceClient", "Replace an application, but for its secrets", write, nil, exchange(func(r *http.Request, in clientReplacement) (oauth2.Client, error) {
+		{"PUT", "/clients/{id}", "replaceClient", "Replace an application, but for its secrets", write, nil, exchange(func(r request, in clientReplacement) (oauth2.Client, error) {
 			if in.ID != "" && in.ID != r.PathValue("id") {
 				return oauth2.Client{}, invalid("id_unchanged", "An id cannot change.")
 			}
 			in.ID = r.PathValue("id")
 			return api.UpdateClient(r.Context(), in.Client)
 		})},
-		{"DELETE", "/clients/{id}", "deleteClient", "Delete an application and revoke what it was granted", write, nil, done(func(r *http.Request) error {
+		{"DELETE", "/clients/{id}", "deleteClient", "Delete an application and revoke what it was granted", write, nil, done(func(r request) error {
 			return api.DeleteClient(r.Context(), r.PathValue("id"))
 		})},
-		{"POST", "/clients/{id}/secret", "rotateSecret", "Give an application a new secret, shown this once", write, nil, exchange(func(r *http.Request, in RotateInput) (ClientWithSecret, error) {
+		{"POST", "/clients/{id}/secret", "rotateSecret", "Give an application a new secret, shown this once", write, nil, exchange(func(r request, in RotateInput) (ClientWithSecret, error) {
 			return api.RotateSecret(r.Context(), r.PathValue("id"), in)
 		})},
 	}
@@ -126,14 +123,14 @@ func clientRoutes(api API) []route {
 func registrationRoutes(api API) []route {
 	read, write := []string{ScopeAll, ScopeClients, ScopeRead}, []string{ScopeAll, ScopeClients}
 	return []route{
-		{"GET", "/registration-tokens", "listRegistrationTokens", "List the initial access tokens that let applications register themselves", read, nil, answer(func(r *http.Request) (initialTokenList, error) {
+		{"GET", "/registration-tokens", "listRegistrationTokens", "List the initial access tokens that let applications register themselves", read, nil, answer(func(r request) (initialTokenList, error) {
 			list, err := api.InitialTokens(r.Context())
 			return initialTokenList{some(list)}, err
 		})},
-		{"POST", "/registration-tokens", "createRegistrationToken", "Make an initial access token, shown this once", write, nil, created(func(r *http.Request, in InitialTokenInput) (InitialTokenWithSecret, error) {
+		{"POST", "/registration-tokens", "createRegistrationToken", "Make an initial access token, shown this once", write, nil, created(func(r request, in InitialTokenInput) (InitialTokenWithSecret, error) {
 			return api.CreateInitialToken(r.Context(), in)
 		})},
-		{"DELETE", "/registration-tokens/{id}", "revokeRegistrationToken", "Make an initial access token worthless", write, nil, done(func(r *http.Request) error {
+		{"DELETE", "/registration-tokens/{id}", "revokeRegistrationToken", "Make an initial access token worthless", write, nil, done(func(r request) error {
 			return api.RevokeInitialToken(r.Context(), r.PathValue("id"))
 		})},
 	}
@@ -143,21 +140,21 @@ func userRoutes(api API) []route {
 	read, write := []string{ScopeAll, ScopeUsers, ScopeRead}, []string{ScopeAll, ScopeUsers}
 	search := append(paging(), parameter{"query", "string", "Part of an address or name"})
 	return []route{
-		{"GET", "/users", "listUsers", "List people", read, search, answer(func(r *http.Request) (userPage, error) {
-			p, err := pageOf(r)
+		{"GET", "/users", "listUsers", "List people", read, search, answer(func(r request) (userPage, error) {
+			p, err := r.page()
 			if err != nil {
 				return userPage{}, err
 			}
-			users, next, err := api.Users(r.Context(), r.URL.Query().Get("query"), p)
+			users, next, err := api.Users(r.Context(), r.query.Get("query"), p)
 			return userPage{some(users), next}, err
 		})},
-		{"POST", "/users", "createUser", "Create a person", write, nil, created(func(r *http.Request, in UserInput) (identity.User, error) {
+		{"POST", "/users", "createUser", "Create a person", write, nil, created(func(r request, in UserInput) (identity.User, error) {
 			return api.CreateUser(r.Context(), in)
 		})},
-		{"GET", "/users/{id}", "getUser", "Show a person, by id or email", read, nil, answer(func(r *http.Request) (identity.User, error) {
+		{"GET", "/users/{id}", "getUser", "Show a person, by id or email", read, nil, answer(func(r request) (identity.User, error) {
 			return api.User(r.Context(), r.PathValue("id"))
 		})},
-		{"PUT", "/users/{id}", "replaceUser", "Replace a person", write, nil, exchange(func(r *http.Request, in userReplacement) (identity.User, error) {
+		{"PUT", "/users/{id}", "replaceUser", "Replace a person", write, nil, exchange(func(r request, in userReplacement) (identity.User, error) {
 			have, err := api.User(r.Context(), r.PathValue("id"))
 			if err != nil {
 				return identity.User{}, err
@@ -168,16 +165,16 @@ func userRoutes(api API) []route {
 			in.ID = have.ID
 			return api.UpdateUser(r.Context(), in.User)
 		})},
-		{"DELETE", "/users/{id}", "deleteUser", "Delete a person", write, nil, done(func(r *http.Request) error {
+		{"DELETE", "/users/{id}", "deleteUser", "Delete a person", write, nil, done(func(r request) error {
 			return api.DeleteUser(r.Context(), r.PathValue("id"))
 		})},
-		{"PUT", "/users/{id}/lock", "lockUser", "Stop a person from signing in, end every session of theirs and revoke what they granted", write, nil, told(func(r *http.Request, in lockInput) error {
+		{"PUT", "/users/{id}/lock", "lockUser", "Stop a person from signing in, end every session of theirs and revoke what they granted", write, nil, told(func(r request, in lockInput) error {
 			return api.LockUser(r.Context(), r.PathValue("id"), in.Reason)
 		})},
-		{"PUT", "/users/{id}/unlock", "unlockUser", "Let a person sign in again", write, nil, done(func(r *http.Request) error {
+		{"PUT", "/users/{id}/unlock", "unlockUser", "Let a person sign in again", write, nil, done(func(r request) error {
 			return api.UnlockUser(r.Context(), r.PathValue("id"))
 		})},
-		{"PUT", "/users/{id}/password", "setPassword", "Set a person's password and end every session of theirs", write, nil, told(func(r *http.Request, in passwordInput) error {
+		{"PUT", "/users/{id}/password", "setPassword", "Set a person's password and end every session of theirs", write, nil, told(func(r request, in passwordInput) error {
 			return api.SetPassword(r.Context(), r.PathValue("id"), in.Password)
 		})},
 	}
@@ -191,24 +188,27 @@ func personRoutes(api API) []route {
 		return sessionList{some(list)}, err
 	}
 	return []route{
-		{"GET", "/sessions", "listSessions", "List everybody's live sessions, the newest 1000", read, nil, answer(func(r *http.Request) (sessionList, error) {
+		{"GET", "/sessions", "listSessions", "List everybody's live sessions, the newest 1000", read, nil, answer(func(r request) (sessionList, error) {
 			return sessions(r.Context(), "")
 		})},
-		{"GET", "/users/{id}/sessions", "listUserSessions", "List a person's live sessions", read, nil, answer(func(r *http.Request) (sessionList, error) {
+		{"GET", "/users/{id}/sessions", "listUserSessions", "List a person's live sessions", read, nil, answer(func(r request) (sessionList, error) {
 			return sessions(r.Context(), r.PathValue("id"))
 		})},
-		{"DELETE", "/users/{id}/sessions", "endSessions", "End sessions of a person, all unless ids says which", write, which, done(func(r *http.Request) error {
-			var ids []string
-			if list := r.URL.Query().Get("ids"); r.URL.Query().Has("ids") {
-				ids = strings.Split(list, ",") // an empty one matches no session, and never all
+		{"DELETE", "/users/{id}/sessions", "endSessions", "End sessions of a person, all unless ids says which", write, which, done(func(r request) error {
+			ids, err := r.ids("ids")
+			if err != nil {
+				return err
+			}
+			if ids == nil {
+				return api.EndAllSessions(r.Context(), r.PathValue("id"))
 			}
 			return api.EndSessions(r.Context(), r.PathValue("id"), ids...)
 		})},
-		{"GET", "/users/{id}/consents", "listConsents", "List what a person has allowed", read, nil, answer(func(r *http.Request) (consentList, error) {
+		{"GET", "/users/{id}/consents", "listConsents", "List what a person has allowed", read, nil, answer(func(r request) (consentList, error) {
 			list, err := api.Consents(r.Context(), r.PathValue("id"))
 			return consentList{some(list)}, err
 		})},
-		{"DELETE", "/users/{id}/consents/{client}", "revokeConsent", "Take back what a person allowed an application", write, nil, done(func(r *http.Request) error {
+		{"DELETE", "/users/{id}/consents/{client}", "revokeConsent", "Take back what a person allowed an application", write, nil, done(func(r request) error {
 			return api.RevokeConsent(r.Context(), r.PathValue("id"), r.PathValue("client"))
 		})},
 	}
@@ -218,21 +218,24 @@ func keyRoutes(api API) []route {
 	read, write := []string{ScopeAll, ScopeKeys, ScopeRead}, []string{ScopeAll, ScopeKeys}
 	tokens := []string{ScopeAll, ScopeTokens}
 	return []route{
-		{"GET", "/keys", "listKeys", "List signing keys", read, nil, answer(func(r *http.Request) (keyList, error) {
+		{"GET", "/keys", "listKeys", "List signing keys", read, nil, answer(func(r request) (keyList, error) {
 			list, err := api.Keys(r.Context())
 			return keyList{some(list)}, err
 		})},
-		{"POST", "/keys/rotate", "rotateKeys", "Publish new signing keys", write, nil, exchange(func(r *http.Request, in rotateKeysInput) (keyList, error) {
-			list, err := api.RotateKeys(r.Context(), in.Alg, in.Now)
+		{"POST", "/keys/rotate", "rotateKeys", "Publish new signing keys", write, nil, exchange(func(r request, in rotateKeysInput) (keyList, error) {
+			if in.Alg != nil && *in.Alg == "" {
+				return keyList{}, invalid("alg_named", "The member alg is empty; name an algorithm, or leave it out for all of them.")
+			}
+			list, err := api.RotateKeys(r.Context(), *cmp.Or(in.Alg, new(string)), in.Now)
 			return keyList{some(list)}, err
 		})},
-		{"DELETE", "/keys/{id}", "revokeKey", "Take a signing key out of use at once", write, nil, done(func(r *http.Request) error {
+		{"DELETE", "/keys/{id}", "revokeKey", "Take a signing key out of use at once", write, nil, done(func(r request) error {
 			return api.RevokeKey(r.Context(), r.PathValue("id"))
 		})},
-		{"POST", "/tokens/introspect", "inspectToken", "Say what a token is good for", append(tokens, ScopeRead), nil, exchange(func(r *http.Request, in tokenInput) (TokenInfo, error) {
+		{"POST", "/tokens/introspect", "inspectToken", "Say what a token is good for", append(tokens, ScopeRead), nil, exchange(func(r request, in tokenInput) (TokenInfo, error) {
 			return api.InspectToken(r.Context(), in.Token)
 		})},
-		{"POST", "/tokens/revoke", "revokeToken", "Revoke a token", tokens, nil, told(func(r *http.Request, in tokenInput) error {
+		{"POST", "/tokens/revoke", "revokeToken", "Revoke a token", tokens, nil, told(func(r request, in tokenInput) error {
 			return api.RevokeToken(r.Context(), in.Token)
 		})},
 	}
@@ -241,84 +244,22 @@ func keyRoutes(api API) []route {
 func trailRoutes(api API) []route {
 	read := []string{ScopeAll, ScopeAudit, ScopeRead}
 	return []route{
-		{"GET", "/events", "listEvents", "Read the trail", read, filters(), answer(func(r *http.Request) (eventList, error) {
-			f, err := filterOf(r)
+		{"GET", "/events", "listEvents", "Read the trail", read, filters(), answer(func(r request) (eventList, error) {
+			f, err := r.filter()
 			if err != nil {
 				return eventList{}, err
 			}
 			list, err := api.Events(r.Context(), f)
 			return eventList{some(list)}, err
 		})},
-		{"GET", "/events/explain/{ref}", "explain", "Explain a refusal by its reference", read, nil, answer(func(r *http.Request) (audit.Event, error) {
+		{"GET", "/events/explain/{ref}", "explain", "Explain a refusal by its reference", read, nil, answer(func(r request) (audit.Event, error) {
 			return api.Explain(r.Context(), r.PathValue("ref"))
 		})},
-		{"POST", "/setup-link", "createSetupLink", "Make the one-time link that creates the first administrator", []string{ScopeAll}, nil, madeOf(func(r *http.Request) (setupLink, error) {
+		{"POST", "/setup-link", "createSetupLink", "Make the one-time link that creates the first administrator", []string{ScopeAll}, nil, madeOf(func(r request) (setupLink, error) {
 			url, err := api.SetupLink(r.Context())
 			return setupLink{url}, err
 		})},
 	}
-}
-
-func paging() []parameter {
-	return []parameter{{"after", "string", "The next of the last page"}, {"limit", "integer", "At most this many"}}
-}
-
-func pageOf(r *http.Request) (identity.Page, error) {
-	limit, err := number(r, "limit")
-	return identity.Page{After: r.URL.Query().Get("after"), Limit: int(limit)}, err
-}
-
-func filters() []parameter {
-	return []parameter{
-		{"after", "integer", "Only events behind this position"},
-		{"since", "date-time", "Only events since then (RFC 3339)"},
-		{"kind", "string", "Only events of this kind"},
-		{"sub", "string", "Only events that happened to this person"},
-		{"client_id", "string", "Only events of this application"},
-		{"reference", "string", "Only refusals shown with this reference"},
-		{"newest", "boolean", "Newest first"},
-		{"limit", "integer", "At most this many"},
-	}
-}
-
-func filterOf(r *http.Request) (audit.Filter, error) {
-	q := r.URL.Query()
-	f := audit.Filter{
-		Kind: audit.Kind(q.Get("kind")), Subject: q.Get("sub"), ClientID: q.Get("client_id"), Reference: q.Get("reference"),
-	}
-	var err error
-	if f.After, err = number(r, "after"); err != nil {
-		return f, err
-	}
-	limit, err := number(r, "limit")
-	if err != nil {
-		return f, err
-	}
-	f.Limit = int(limit)
-	if v := q.Get("since"); v != "" {
-		if f.Since, err = time.Parse(time.RFC3339, v); err != nil {
-			return f, invalid("query_time", "The query parameter since is a time such as 2026-01-02T15:04:05Z.")
-		}
-	}
-	if v := q.Get("newest"); v != "" {
-		if f.Newest, err = strconv.ParseBool(v); err != nil {
-			return f, invalid("query_boolean", "The query parameter newest is true or false.")
-		}
-	}
-	return f, nil
-}
-
-// number reads a query parameter that is a count, 0 if it is absent.
-func number(r *http.Request, name string) (int64, error) {
-	v := r.URL.Query().Get(name)
-	if v == "" {
-		return 0, nil
-	}
-	n, err := strconv.ParseInt(v, 10, 64)
-	if err != nil || n < 0 {
-		return 0, invalid("query_number", "The query parameter "+name+" is a number.")
-	}
-	return n, nil
 }
 
 // some makes an empty list [] in JSON, never null.

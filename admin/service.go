@@ -157,7 +157,3 @@ func (s *Service) SetupLink(ctx context.Context) (string, error) {
 	}
 	return s.Issuer + "/setup/" + token, nil
 }
-
-func invalid(rule, detail string) *fault.Error {
-	return &fault.Error{Kind: fault.Invalid, Code: "invalid_request", Rule: rule, Detail: detail}
-}

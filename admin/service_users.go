@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/gatekeeper-oidc/gatekeeper/audit"
 	"github.com/gatekeeper-oidc/gatekeeper/consent"
@@ -113,13 +114,27 @@ func (s *Service) Sessions(ctx context.Context, user string) ([]Session, error) 
 	return all, nil
 }
 
-// EndSessions signs a person out of the sessions ids, or of every one.
+// EndSessions signs a person out of the sessions ids. None named is a mistake, and
+// never all of them: that is EndAllSessions.
 func (s *Service) EndSessions(ctx context.Context, user string, ids ...string) error {
 	if user == "" {
 		return invalid("user_named", "Say whose sessions shall end.")
 	}
+	if len(ids) == 0 || slices.Contains(ids, "") {
+		return invalid("sessions_named", "Say which sessions shall end.")
+	}
 	return s.person(ctx, user, "end sessions of", func(ctx context.Context, actor, id string) error {
 		return s.People.End(ctx, actor, id, audit.SessionEnded, ids...)
+	})
+}
+
+// EndAllSessions signs a person out everywhere.
+func (s *Service) EndAllSessions(ctx context.Context, user string) error {
+	if user == "" {
+		return invalid("user_named", "Say whose sessions shall end.")
+	}
+	return s.person(ctx, user, "end sessions of", func(ctx context.Context, actor, id string) error {
+		return s.People.End(ctx, actor, id, audit.SessionEnded)
 	})
 }
 

@@ -229,8 +229,12 @@ func (h *Handler) done(w http.ResponseWriter, r *http.Request) error {
 	if _, _, signedIn := identity.FromContext(r.Context()); signedIn {
 		return redirect(w, pathLogout)
 	}
-	page := templates.SignedOut{Locale: h.locale(r, r.URL.Query().Get("ui_locales"))}
-	if id := r.URL.Query().Get("client_id"); id != "" {
+	query, err := web.Query(r)
+	if err != nil {
+		return err
+	}
+	page := templates.SignedOut{Locale: h.locale(r, query.Get("ui_locales"))}
+	if id := query.Get("client_id"); id != "" {
 		c, err := h.cfg.Provider.Client(r.Context(), id)
 		if err != nil && !fault.Is(err, fault.NotFound) {
 			return fmt.Errorf("client %s of sign-out: %w", id, err)

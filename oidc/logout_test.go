@@ -225,6 +225,11 @@ func TestSignedOutPage(t *testing.T) {
 			t.Errorf("%q: %d", id, w.Code)
 		}
 	}
+	for _, query := range []string{"?client_id=shop;x", "?client_id=%zz", "?client_id=shop&client_id=ours", "?ui_locales=%FF"} {
+		if w := get(t, h, issuer+"/oidc/logout/done"+query); w.Code != http.StatusBadRequest {
+			t.Errorf("%q: %d, want 400: a query that cannot be read is refused", query, w.Code)
+		}
+	}
 	k = signedIn()
 	if w := get(t, k.road(t, k.config(t)), issuer+"/oidc/logout/done", "Cookie", live); w.Header().Get("Location") != "/oidc/logout" {
 		t.Errorf("somebody signed in is told they are not: %d", w.Code)

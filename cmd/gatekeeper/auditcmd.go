@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"github.com/gatekeeper-oidc/gatekeeper/admin"
 	"github.com/gatekeeper-oidc/gatekeeper/audit"
@@ -32,12 +31,14 @@ type auditFilter struct {
 	kind, subject, client, reference, since string
 }
 
-func (f *auditFilter) register(flags *pflag.FlagSet) {
+func (f *auditFilter) register(c *cobra.Command) {
+	flags := c.Flags()
 	flags.StringVar(&f.kind, "kind", "", "only events of this kind, such as login.failed")
 	flags.StringVar(&f.subject, "user", "", "only what happened to this user (email or ID)")
 	flags.StringVar(&f.client, "client", "", "only what happened with this application")
 	flags.StringVar(&f.reference, "ref", "", "only the refusal with this reference")
 	flags.StringVar(&f.since, "since", "", "only what happened since: 24h ago, or 2026-11-01T00:00:00Z")
+	selecting(c, "kind", "user", "client", "ref", "since")
 }
 
 func (f *auditFilter) filter(ctx context.Context, a *app, api admin.API) (audit.Filter, error) {
@@ -74,7 +75,7 @@ func (a *app) auditTail() *cobra.Command {
 		Example: "  gatekeeper audit tail\n  gatekeeper audit tail -f --kind login.failed\n  gatekeeper audit tail -n 1000 -o json | jq .kind",
 		Args:    between(0),
 	}
-	narrow.register(c.Flags())
+	narrow.register(c)
 	c.Flags().BoolVarP(&follow, "follow", "f", false, "wait for more until interrupted")
 	c.Flags().IntVarP(&lines, "lines", "n", 20, "how many to begin with")
 	c.RunE = a.with(func(ctx context.Context, b *backend, _ []string) error {
@@ -183,7 +184,7 @@ func (a *app) auditExport() *cobra.Command {
 		Example: "  gatekeeper audit export > trail.jsonl\n  gatekeeper audit export --since 24h --kind login.failed",
 		Args:    between(0),
 	}
-	narrow.register(c.Flags())
+	narrow.register(c)
 	c.RunE = a.with(func(ctx context.Context, b *backend, _ []string) error {
 		filter, err := narrow.filter(ctx, a, b)
 		if err != nil {
@@ -242,6 +243,7 @@ func (a *app) auditVerify() *cobra.Command {
 		Args:    between(0),
 	}
 	c.Flags().StringVar(&file, "file", "", "check this export instead of the store (- is standard input)")
+	selecting(c, "file")
 	c.RunE = func(cmd *cobra.Command, args []string) error {
 		if file != "" {
 			return a.verifyFile(file)

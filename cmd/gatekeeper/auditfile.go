@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,6 +8,7 @@ import (
 	"os"
 
 	"github.com/gatekeeper-oidc/gatekeeper/audit"
+	"github.com/gatekeeper-oidc/gatekeeper/internal/strictjson"
 )
 
 // verifyFile checks an export of any size, event by event.
@@ -42,12 +42,11 @@ func (a *app) verifyFile(name string) error {
 	}
 }
 
-// decodeEvent refuses a field the chain does not cover.
+// decodeEvent refuses what the chain does not cover: a member nobody knows, one
+// that is there twice, one under another spelling.
 func decodeEvent(raw json.RawMessage) (audit.Event, error) {
 	var e audit.Event
-	d := json.NewDecoder(bytes.NewReader(raw))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&e); err != nil {
+	if err := strictjson.Decode(raw, &e); err != nil {
 		return e, fmt.Errorf("decode: %w", err)
 	}
 	return e, nil

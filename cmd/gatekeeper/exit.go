@@ -64,11 +64,11 @@ func status(err error) int {
 		return exitUnreachable
 	}
 	switch fault.Of(err).Kind {
-	case fault.Invalid, fault.TooLarge:
+	case fault.Invalid, fault.TooLarge, fault.Unsupported:
 		return exitUsage
 	case fault.NotFound:
 		return exitNotFound
-	case fault.Conflict:
+	case fault.Conflict, fault.Stale:
 		return exitConflict
 	case fault.Unauthenticated, fault.Forbidden:
 		return exitNotAllowed

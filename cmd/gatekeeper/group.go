@@ -68,8 +68,36 @@ func between(least int, names ...string) cobra.PositionalArgs {
 		case len(args) > len(names):
 			return usagef("%s does not know what to do with %q", cmd.CommandPath(), args[len(names)])
 		default:
-			return nil
+			return full(cmd, args)
 		}
+	}
+}
+
+// full refuses an argument that is there and empty, such as that of a variable
+// nobody set: it names nothing, and must never come to mean everything.
+func full(cmd *cobra.Command, args []string) error {
+	for i, arg := range args {
+		if strings.TrimSpace(arg) == "" {
+			return usagef("argument %d of %s is empty", i+1, cmd.CommandPath())
+		}
+	}
+	return nil
+}
+
+// selecting refuses flags of c that choose what is meant and were given without a
+// value, so that a filter never turns into none.
+func selecting(c *cobra.Command, flags ...string) {
+	rest := c.Args
+	c.Args = func(cmd *cobra.Command, args []string) error {
+		for _, name := range flags {
+			if f := cmd.Flags().Lookup(name); f.Changed && strings.TrimSpace(f.Value.String()) == "" {
+				return usagef("--%s is empty; give it a value or leave it out", name)
+			}
+		}
+		if rest == nil {
+			return full(cmd, args)
+		}
+		return rest(cmd, args)
 	}
 }
 

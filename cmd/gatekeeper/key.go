@@ -65,6 +65,7 @@ func (a *app) keyRotate() *cobra.Command {
 		Args:    between(0),
 	}
 	c.Flags().StringVar(&alg, "alg", "", "only the key of this algorithm")
+	selecting(c, "alg")
 	c.Flags().BoolVar(&now, "now", false, "sign with it at once")
 	complete(c, "alg", append(algorithms(), keys.RSAOAEP256, keys.ECDHES)...)
 	c.RunE = a.with(func(ctx context.Context, b *backend, _ []string) error {

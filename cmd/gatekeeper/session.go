@@ -26,6 +26,7 @@ func (a *app) sessionList() *cobra.Command {
 		Args:    between(0),
 	}
 	c.Flags().StringVar(&user, "user", "", "only those of this user")
+	selecting(c, "user")
 	c.RunE = a.with(func(ctx context.Context, b *backend, _ []string) error {
 		return a.showSessions(ctx, b, user)
 	})
@@ -58,6 +59,7 @@ func (a *app) sessionRevoke() *cobra.Command {
 		Example: "  gatekeeper session revoke 0198f3c2-…\n  gatekeeper session revoke --user ana@example.org",
 	}
 	c.Flags().StringVar(&user, "user", "", "whose sessions they are")
+	selecting(c, "user")
 	c.RunE = func(cmd *cobra.Command, args []string) error {
 		if user == "" && len(args) == 0 {
 			return usagef("name a session, or a user with --user")
@@ -70,14 +72,14 @@ func (a *app) sessionRevoke() *cobra.Command {
 }
 
 func (a *app) revokeSessions(ctx context.Context, b *backend, user string, ids []string) error {
-	if user != "" {
-		if err := b.EndSessions(ctx, user, ids...); err != nil {
+	if user != "" && len(ids) == 0 {
+		if err := b.EndAllSessions(ctx, user); err != nil {
 			return err
 		}
 		a.say("Signed out.")
 		return nil
 	}
-	owners, err := sessionOwners(ctx, b, ids)
+	owners, err := sessionOwners(ctx, b, user, ids)
 	if err != nil {
 		return err
 	}
@@ -92,9 +94,10 @@ func (a *app) revokeSessions(ctx context.Context, b *backend, user string, ids [
 
 type ownedSession struct{ user, session string }
 
-// sessionOwners finds out whose the sessions are. One that is not live is not found.
-func sessionOwners(ctx context.Context, b *backend, ids []string) ([]ownedSession, error) {
-	live, err := b.Sessions(ctx, "")
+// sessionOwners finds out whose the sessions are, among those of user if one is
+// named. One that is not live is not found.
+func sessionOwners(ctx context.Context, b *backend, user string, ids []string) ([]ownedSession, error) {
+	live, err := b.Sessions(ctx, user)
 	if err != nil {
 		return nil, err
 	}

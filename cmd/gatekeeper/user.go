@@ -1,10 +1,8 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"fmt"
 	"strings"
 
@@ -12,6 +10,7 @@ import (
 
 	"github.com/gatekeeper-oidc/gatekeeper/admin"
 	"github.com/gatekeeper-oidc/gatekeeper/identity"
+	"github.com/gatekeeper-oidc/gatekeeper/internal/strictjson"
 )
 
 func (a *app) userCommand() *cobra.Command {
@@ -77,6 +76,7 @@ func (a *app) userCreate() *cobra.Command {
 	f.BoolVar(&in.EmailVerified, "email-verified", false, "you know that the address is theirs")
 	f.StringVar(&claimsFile, "claims", "", "read standard claims from this JSON file (- is standard input)")
 	f.StringVar(&in.Profile.Name, "name", "", "their full name")
+	selecting(c, "password-file", "password-hash", "password-hash-file", "claims")
 	c.RunE = a.with(func(ctx context.Context, b *backend, args []string) error {
 		if err := atMostOne(f, "password-stdin", "password-file", "password-hash", "password-hash-file"); err != nil {
 			return err
@@ -117,9 +117,7 @@ func (a *app) readClaims(file string, p *identity.Profile) error {
 	if err != nil {
 		return err
 	}
-	d := json.NewDecoder(bytes.NewReader(text))
-	d.DisallowUnknownFields()
-	if err := d.Decode(p); err != nil {
+	if err := strictjson.Decode(text, p); err != nil {
 		return usagef("%s: %v", file, err)
 	}
 	return nil
@@ -154,6 +152,7 @@ func (a *app) userList() *cobra.Command {
 		Args:    between(0),
 	}
 	c.Flags().StringVar(&query, "query", "", "only those whose address or name contains this")
+	selecting(c, "query")
 	c.RunE = a.with(func(ctx context.Context, b *backend, _ []string) error {
 		all := []identity.User{}
 		for p := (identity.Page{Limit: pageSize}); ; {
@@ -217,6 +216,7 @@ func (a *app) userUpdate() *cobra.Command {
 	f.StringArrayVar(&addRoles, "add-role", nil, "give them a role (commas or repeat)")
 	f.StringArrayVar(&removeRoles, "remove-role", nil, "take a role from them (commas or repeat)")
 	f.StringVar(&claimsFile, "claims", "", "read standard claims from this JSON file (- is standard input)")
+	selecting(c, "claims")
 	c.RunE = a.with(func(ctx context.Context, b *backend, args []string) error {
 		u, err := b.User(ctx, args[0])
 		if err != nil {

@@ -55,6 +55,7 @@ func (a *app) userReset() *cobra.Command {
 		ValidArgsFunction: a.completeUsers,
 	}
 	password.register(c)
+	selecting(c, "password-file")
 	c.RunE = a.with(func(ctx context.Context, b *backend, args []string) error {
 		if err := atMostOne(c.Flags(), "password-stdin", "password-file"); err != nil {
 			return err
@@ -97,6 +98,7 @@ func (a *app) userConsents() *cobra.Command {
 		ValidArgsFunction: a.completeUsers,
 	}
 	c.Flags().StringVar(&revoke, "revoke", "", "take the consent for this application back, and what it was granted")
+	selecting(c, "revoke")
 	c.RunE = a.with(func(ctx context.Context, b *backend, args []string) error {
 		if revoke != "" {
 			if err := b.RevokeConsent(ctx, args[0], revoke); err != nil {

@@ -23,6 +23,8 @@ const (
 	TooMany
 	TooLarge
 	Unavailable
+	Unsupported // a body in a form that is not read
+	Stale       // what was to be changed has changed since the caller looked
 )
 
 // A Fact is one thing the deciding rule looked at: what was received, what was

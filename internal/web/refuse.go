@@ -53,7 +53,8 @@ func (m *Mux) Refuse(r *http.Request, err error) (reference string, f *fault.Err
 // refused reports whether k is somebody's refusal rather than our failure.
 func refused(k fault.Kind) bool {
 	switch k {
-	case fault.Invalid, fault.Unauthenticated, fault.Forbidden, fault.Conflict, fault.TooMany, fault.TooLarge:
+	case fault.Invalid, fault.Unauthenticated, fault.Forbidden, fault.Conflict, fault.TooMany, fault.TooLarge,
+		fault.Unsupported, fault.Stale:
 		return true
 	default:
 		return false

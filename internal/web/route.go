@@ -137,6 +137,10 @@ func statusOf(err error, f *fault.Error) int {
 		return http.StatusRequestEntityTooLarge
 	case fault.Unavailable:
 		return http.StatusServiceUnavailable
+	case fault.Unsupported:
+		return http.StatusUnsupportedMediaType
+	case fault.Stale:
+		return http.StatusPreconditionFailed
 	default:
 		return http.StatusInternalServerError
 	}
