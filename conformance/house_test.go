@@ -18,7 +18,7 @@ const module = "github.com/gatekeeper-oidc/gatekeeper"
 // floors lists every package by its floor. A package imports lower floors only:
 // never one above, never a neighbour.
 var floors = [][]string{
-	{"internal/fault", "internal/meter", "internal/strictjson"},
+	{"internal/fault", "internal/meter", "internal/strictjson", "internal/flight"},
 	{"keys", "templates", "migrations", "internal/ratelimit", "internal/config", "internal/fetch"},
 	{"internal/web"},
 	{"audit"},
@@ -57,7 +57,7 @@ var homes = map[string][]string{
 	"github.com/pressly/goose/v3":         {"storage"},
 	"modernc.org/sqlite":                  {"storage"},
 	"github.com/redis/go-redis/v9":        {"storage/state"},
-	"github.com/maypok86/otter/v2":        {"oauth2", "oidc"},
+	"github.com/maypok86/otter/v2":        {"internal/fetch", "oauth2", "oidc"},
 	"github.com/google/uuid":              {"audit", "identity", "oauth2", "storage"},
 	"github.com/prometheus/client_golang": {"internal/meter"},
 	"github.com/goccy/go-yaml":            {"internal/config", "cmd/gatekeeper"},

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/gatekeeper-oidc/gatekeeper/internal/flight"
 )
 
 // How long a key set from an address is kept. A client that changes its keys is
@@ -20,6 +22,7 @@ const (
 	setStale   = time.Hour        // longer while the address does not answer
 	setGap     = 10 * time.Second // between two questions to one address
 	setRetry   = 30 * time.Second // after one that had no good answer
+	setBriefly = time.Second      // how long whoever has stale keys waits for fresh ones
 	setDefault = 1000             // sets kept
 )
 
@@ -32,7 +35,7 @@ type ClientKeys struct {
 
 // A Fetcher gets a JWK Set from an address that a client chose, and how long it
 // may be kept, negative if that is not said. It bounds time and size and refuses
-// addresses inside the network.
+// addresses inside the network. flight.ErrFull means that it did not ask now.
 type Fetcher interface {
 	FetchJWKS(ctx context.Context, uri string) (body []byte, maxAge time.Duration, err error)
 }
@@ -52,8 +55,12 @@ type ClientSetsConfig struct {
 //	                               │                        │
 //	a token fits no key: fetched   │                        └ used only while the address
 //	again at once, every 10 s      └ used as it is            does not answer, asked every 30 s
+//
+// An address is asked by one flight at a time, which goes on when nobody waits for
+// it any more, so that an address that hangs is known as one.
 type ClientSets struct {
-	cfg ClientSetsConfig
+	cfg     ClientSetsConfig
+	flights *flight.Group[*fetchedSet]
 
 	mu   sync.Mutex
 	sets map[string]*remoteSet // by address
@@ -62,9 +69,8 @@ type ClientSets struct {
 // A remoteSet is what is known of one address.
 type remoteSet struct {
 	got   atomic.Pointer[fetchedSet]
-	used  atomic.Int64  // when, for whom must make room
-	busy  chan struct{} // held while asking; guards asked
-	asked attempt
+	asked atomic.Pointer[attempt]
+	used  atomic.Int64 // when, for whom must make room
 }
 
 // A fetchedSet is a good answer. It never changes.
@@ -81,8 +87,15 @@ func NewClientSets(cfg ClientSetsConfig) (*ClientSets, error) {
 	if cfg.Max == 0 {
 		cfg.Max = setDefault
 	}
-	return &ClientSets{cfg: cfg, sets: map[string]*remoteSet{}}, nil
+	flights, err := flight.NewGroup[*fetchedSet](flight.ForOthers())
+	if err != nil {
+		return nil, err
+	}
+	return &ClientSets{cfg: cfg, flights: flights, sets: map[string]*remoteSet{}}, nil
 }
+
+// Wait waits for the questions under way.
+func (s *ClientSets) Wait() { s.flights.Wait() }
 
 // Verify is VerifyWith for keys that may be at an address. An error wraps
 // ErrSignature, or ErrKeySet: the keys could not be had, so it cannot be told.
@@ -162,18 +175,21 @@ func (s *ClientSets) remote(uri string) *remoteSet {
 		if len(s.sets) >= s.cfg.Max {
 			s.forget()
 		}
-		r = &remoteSet{busy: make(chan struct{}, 1)}
+		r = &remoteSet{}
 		s.sets[uri] = r
 	}
 	r.used.Store(s.cfg.Now().UnixNano())
 	return r
 }
 
+// forget drops the set that was not used for longest, of those that never came if
+// there are any: whoever makes up addresses does not push out what works.
 func (s *ClientSets) forget() {
-	oldest, at := "", int64(0)
+	oldest, at, empty := "", int64(0), false
 	for uri, r := range s.sets {
-		if used := r.used.Load(); oldest == "" || used < at {
-			oldest, at = uri, used
+		used, none := r.used.Load(), r.got.Load() == nil
+		if oldest == "" || none && !empty || none == empty && used < at {
+			oldest, at, empty = uri, used, none
 		}
 	}
 	delete(s.sets, oldest)
@@ -186,43 +202,60 @@ func (s *ClientSets) current(ctx context.Context, uri string, r *remoteSet) (*fe
 	if set != nil && s.cfg.Now().Before(set.fresh) {
 		return set, nil
 	}
+	stale := set != nil && s.cfg.Now().Before(set.fresh.Add(setStale))
+	if stale {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, setBriefly)
+		defer cancel()
+	}
 	newer, err := s.ask(ctx, uri, r, set)
-	if err == nil {
+	switch {
+	case err == nil:
 		return newer, nil
-	}
-	if set != nil && s.cfg.Now().Before(set.fresh.Add(setStale)) {
+	case stale:
 		return set, nil
+	default:
+		return nil, fmt.Errorf("%w: %w", ErrKeySet, err)
 	}
-	return nil, fmt.Errorf("%w: %w", ErrKeySet, err)
 }
 
 // ask gets the keys at uri again, unless somebody did so since seen was read, or
-// the address was asked so short a time ago that the last answer still counts. It
-// lets one caller ask at a time.
+// the address was asked so short a time ago that the last answer still counts.
 func (s *ClientSets) ask(ctx context.Context, uri string, r *remoteSet, seen *fetchedSet) (*fetchedSet, error) {
-	select {
-	case r.busy <- struct{}{}:
-		defer func() { <-r.busy }()
-	case <-ctx.Done():
-		return nil, fmt.Errorf("wait for the keys: %w", context.Cause(ctx))
+	if set, err, known := s.known(r, seen); known {
+		return set, err
 	}
-	if now := r.got.Load(); now != seen {
-		return now, nil
-	}
-	began := s.cfg.Now()
-	if since := began.Sub(r.asked.at); !r.asked.at.IsZero() && since < setGap || r.asked.err != nil && since < setRetry {
-		return seen, r.asked.err
-	}
-	set, err := s.fetch(ctx, uri, began)
-	if err != nil {
-		if ctx.Err() == nil { // a caller who left says nothing about the address
-			r.asked = attempt{at: began, err: err}
+	return s.flights.Do(ctx, uri, func(ctx context.Context) (*fetchedSet, error) {
+		if set, err, known := s.known(r, seen); known { // another flight has just ended
+			return set, err
 		}
-		return nil, err
+		began := s.cfg.Now()
+		set, err := s.fetch(ctx, uri, began)
+		if errors.Is(err, flight.ErrFull) {
+			return nil, err // it was not asked, so this says nothing about the address
+		}
+		if err == nil {
+			r.got.Store(set)
+		}
+		r.asked.Store(&attempt{at: began, err: err})
+		return set, err
+	})
+}
+
+// known answers without asking, where that is possible.
+func (s *ClientSets) known(r *remoteSet, seen *fetchedSet) (set *fetchedSet, err error, known bool) { //nolint:revive // known says whether there is an answer, which may be an error
+	if now := r.got.Load(); now != seen {
+		return now, nil, true
 	}
-	r.asked = attempt{at: began}
-	r.got.Store(set)
-	return set, nil
+	last := r.asked.Load()
+	if last == nil {
+		return nil, nil, false
+	}
+	since := s.cfg.Now().Sub(last.at)
+	if since < setGap || last.err != nil && since < setRetry {
+		return seen, last.err, true
+	}
+	return nil, nil, false
 }
 
 func (s *ClientSets) fetch(ctx context.Context, uri string, began time.Time) (*fetchedSet, error) {

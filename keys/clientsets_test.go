@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
+
+	"github.com/gatekeeper-oidc/gatekeeper/internal/flight"
 )
 
 // A shelf is where clients publish their keys: a Fetcher with what it answers.
@@ -341,4 +343,50 @@ func TestFewKeysAreTried(t *testing.T) {
 	if _, _, err := VerifyWith(setOf(t, append(keys, mine)...), token, []string{ES256}); !errors.Is(err, ErrSignature) {
 		t.Errorf("the eleventh: %v", err)
 	}
+}
+
+// TestAddressesThatHang: whoever waits for one leaves after a moment, is served
+// from stale keys if there are any, and the address is known as one that hangs.
+func TestAddressesThatHang(t *testing.T) {
+	t.Parallel()
+	set, token := pair(t, "a")
+	synctest.Test(t, func(t *testing.T) {
+		w, s, sets := shopping(t, time.Hour)
+		s.publish(set)
+		s.wait = make(chan struct{})
+		for range 3 {
+			if err := verify(t, sets, token); !errors.Is(err, ErrKeySet) || s.times() != 1 {
+				t.Errorf("first contact: asked %d times: %v", s.times(), err)
+			}
+		}
+		close(s.wait) // it answers late, and that is not lost
+		sets.Wait()
+		if err := verify(t, sets, token); err != nil || s.times() != 1 {
+			t.Errorf("asked %d times: %v", s.times(), err)
+		}
+		w.advance(time.Hour)
+		s.put(func(s *shelf) { s.wait = make(chan struct{}) })
+		began := time.Now()
+		for range 3 {
+			if err := verify(t, sets, token); err != nil || s.times() != 2 {
+				t.Errorf("stale: asked %d times: %v", s.times(), err)
+			}
+		}
+		if waited := time.Since(began); waited != 3*setBriefly {
+			t.Errorf("waited %s with keys at hand", waited)
+		}
+		s.put(func(s *shelf) { s.down = errDown })
+		close(s.wait)
+		sets.Wait()
+		if err := verify(t, sets, token); err != nil || s.times() != 2 {
+			t.Errorf("asked %d times: %v", s.times(), err)
+		}
+		s.put(func(s *shelf) { s.down = flight.ErrFull })
+		w.advance(setRetry)
+		for i := range 3 {
+			if err := verify(t, sets, token); err != nil || s.times() != 3+i {
+				t.Errorf("not asked now is no answer: asked %d times: %v", s.times(), err)
+			}
+		}
+	})
 }

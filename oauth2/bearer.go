@@ -159,7 +159,7 @@ func (x *asserting) read(ctx context.Context, token string) error {
 		return badAssertion("assertion_issuer_trusted", peek.Issuer)
 	}
 	x.from = &x.client.TrustedIssuers[i]
-	payload, head, err := x.p.cfg.ClientKeys.Verify(ctx, keys.ClientKeys{JWKS: x.from.JWKS, URI: x.from.JWKSURI}, token, assertionAlgs)
+	payload, head, err := x.p.cfg.ClientKeys.Verify(fetchFor(ctx, x.client), keys.ClientKeys{JWKS: x.from.JWKS, URI: x.from.JWKSURI}, token, assertionAlgs)
 	switch {
 	case errors.Is(err, keys.ErrKeySet) && x.from.JWKSURI != "":
 		return (&fault.Error{

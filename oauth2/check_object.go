@@ -55,12 +55,36 @@ func requestURI(ctx context.Context, d *draft) *fault.Error {
 		return invalid("invalid_request_uri", "The request_uri is not registered for the application.").
 			With("received", clip(uri, 512)).With("registered", strings.Join(d.client.RequestURIs, " "))
 	}
-	doc, err := d.p.cfg.Fetch.Get(ctx, base, fetch.Want{Accept: objectTypes, MaxBytes: maxObject})
+	// The fragment is the version (OpenID Connect Core section 6.2): another one is
+	// another document to whoever keeps it.
+	doc, err := d.p.cfg.Fetch.Get(fetchFor(ctx, &d.client), uri, fetch.Want{Accept: objectTypes, MaxBytes: maxObject, Keep: d.p.keepObject})
 	if err != nil {
 		return &fault.Error{Kind: fault.Invalid, Code: "invalid_request_uri", Detail: "The request object could not be fetched.", Err: err}
 	}
 	d.params.Set("request", strings.TrimSpace(string(doc.Body)))
 	return nil
+}
+
+// How long a request object from an address is used without asking again: as long
+// as the answer says, which may be not at all, and never beyond its own exp.
+const (
+	objectAge    = 30 * time.Second // where it says nothing
+	maxObjectAge = 5 * time.Minute
+)
+
+func (p *Provider) keepObject(doc fetch.Document) time.Duration {
+	age := min(doc.MaxAge, maxObjectAge)
+	if doc.MaxAge == fetch.Unsaid {
+		age = objectAge
+	}
+	_, claims := unverified(strings.TrimSpace(string(doc.Body)))
+	var own struct {
+		Expires float64 `json:"exp"`
+	}
+	if json.Unmarshal(claims, &own) == nil && own.Expires > 0 && own.Expires < 1<<40 {
+		age = min(age, time.Unix(int64(own.Expires), 0).Sub(p.cfg.Now()))
+	}
+	return age
 }
 
 // objectTypes are the media types a request object may be served as (RFC 9101
@@ -104,6 +128,9 @@ func (d *draft) verifiedObject(ctx context.Context, raw string) (map[string]json
 	if errors.Is(err, errNotTheirs) {
 		refused.Err = err
 		return nil, refused
+	}
+	if errors.Is(err, errKeysAway) {
+		return nil, fault.Of(keysAway(&d.client, fault.Invalid, "invalid_request_object", err))
 	}
 	if err != nil {
 		return nil, fault.Of(err)

@@ -40,6 +40,9 @@ func (p *Provider) AuthenticateClient(r *http.Request, form url.Values) (Client,
 	if err == nil {
 		err = p.proves(r, &c, cred)
 	}
+	if errors.Is(err, errKeysAway) { // nothing was guessed, so it is not counted
+		return Client{}, keysAway(&c, fault.Unauthenticated, "invalid_client", err)
+	}
 	if err == nil {
 		web.Note(r.Context(), slog.String("client_id", c.ID))
 		p.used(&c)

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/gatekeeper-oidc/gatekeeper/internal/fault"
+	"github.com/gatekeeper-oidc/gatekeeper/internal/fetch"
 	"github.com/gatekeeper-oidc/gatekeeper/keys"
 )
 
@@ -26,9 +27,9 @@ func (p *Provider) sealFor(ctx context.Context, c *Client, how secured, payload 
 	if err != nil || how.encAlg == "" {
 		return token, err
 	}
-	sealed, err := p.cfg.ClientKeys.Encrypt(ctx, clientKeys(c), keys.Encryption{Alg: how.encAlg, Enc: how.enc}, "JWT", []byte(token))
+	sealed, err := p.cfg.ClientKeys.Encrypt(fetchFor(ctx, c), clientKeys(c), keys.Encryption{Alg: how.encAlg, Enc: how.enc}, "JWT", []byte(token))
 	if err != nil {
-		return "", keysAway(c, err)
+		return "", keysAway(c, fault.Invalid, "invalid_client", err)
 	}
 	return sealed, nil
 }
@@ -48,26 +49,35 @@ func (p *Provider) signFor(ctx context.Context, c *Client, alg, typ string, payl
 	return secrets[0].Sign(typ, payload)
 }
 
-// keysAway tells that a client's keys could not be had: nobody's fault for good.
-func keysAway(c *Client, err error) error {
+// fetchFor counts the fetches of ctx against c.
+func fetchFor(ctx context.Context, c *Client) context.Context {
+	return fetch.For(ctx, c.ID, c.Dynamic)
+}
+
+// keysAway tells that a client's keys could not be had. That is the client's doing,
+// who chose where they are, and no outage of ours.
+func keysAway(c *Client, kind fault.Kind, code string, err error) error {
 	return (&fault.Error{
-		Kind: fault.Unavailable, Code: "temporarily_unavailable", Rule: "client_keys_reachable",
-		Detail: "The application's keys could not be read.", Err: err,
+		Kind: kind, Code: code, Rule: "client_keys_reachable",
+		Detail: "The application's keys could not be read from its jwks_uri.", Err: err,
 	}).With("client_id", c.ID)
 }
 
 // errNotTheirs means a JWT is not signed by the client it is held to be from.
 var errNotTheirs = errors.New("oauth2: not signed by the client")
 
+// errKeysAway means that this cannot be told, because its keys could not be had.
+var errKeysAway = errors.New("oauth2: the client's keys could not be had")
+
 // fromClient returns what c signed with one of algs, by its keys. The error wraps
-// errNotTheirs, or is fault.Unavailable: its keys could not be had.
+// errNotTheirs or errKeysAway.
 func (p *Provider) fromClient(ctx context.Context, c *Client, token string, algs []string) ([]byte, keys.Header, error) {
-	payload, head, err := p.cfg.ClientKeys.Verify(ctx, clientKeys(c), token, algs)
+	payload, head, err := p.cfg.ClientKeys.Verify(fetchFor(ctx, c), clientKeys(c), token, algs)
 	switch {
 	case err == nil:
 		return payload, head, nil
 	case errors.Is(err, keys.ErrKeySet) && c.JWKSURI != "":
-		return nil, head, keysAway(c, err)
+		return nil, head, fmt.Errorf("%w: %w", errKeysAway, err)
 	default:
 		return nil, head, fmt.Errorf("%w: %w", errNotTheirs, err)
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 
+	"github.com/gatekeeper-oidc/gatekeeper/internal/fault"
 	"github.com/gatekeeper-oidc/gatekeeper/keys"
 )
 
@@ -21,9 +22,9 @@ func (p *Provider) UserinfoFor(ctx context.Context, c *Client, claims map[string
 		return "", false, fmt.Errorf("userinfo claims: %w", err)
 	}
 	if c.UserinfoAlg == "" { // encrypted, and not signed
-		token, err = p.cfg.ClientKeys.Encrypt(ctx, clientKeys(c), keys.Encryption{Alg: c.UserinfoEncAlg, Enc: c.UserinfoEnc}, "", payload)
+		token, err = p.cfg.ClientKeys.Encrypt(fetchFor(ctx, c), clientKeys(c), keys.Encryption{Alg: c.UserinfoEncAlg, Enc: c.UserinfoEnc}, "", payload)
 		if err != nil {
-			return "", false, keysAway(c, err)
+			return "", false, keysAway(c, fault.Invalid, "invalid_client", err)
 		}
 		return token, true, nil
 	}

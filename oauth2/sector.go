@@ -27,7 +27,7 @@ func (p *Provider) CheckSector(ctx context.Context, c *Client) error {
 	if p.cfg.Fetch == nil {
 		return refused("This server does not fetch sector documents.", nil)
 	}
-	doc, err := p.cfg.Fetch.Get(ctx, c.SectorIdentifierURI, fetch.Want{Accept: sectorTypes})
+	doc, err := p.cfg.Fetch.Get(fetchFor(ctx, c), c.SectorIdentifierURI, fetch.Want{Accept: sectorTypes})
 	if err != nil {
 		return refused("The document at sector_identifier_uri could not be fetched.", err)
 	}

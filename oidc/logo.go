@@ -10,6 +10,7 @@ import (
 	"github.com/maypok86/otter/v2"
 
 	"github.com/gatekeeper-oidc/gatekeeper/internal/fetch"
+	"github.com/gatekeeper-oidc/gatekeeper/internal/flight"
 	"github.com/gatekeeper-oidc/gatekeeper/internal/web"
 	"github.com/gatekeeper-oidc/gatekeeper/oauth2"
 	"github.com/gatekeeper-oidc/gatekeeper/templates"
@@ -20,7 +21,6 @@ const (
 	logoMemory = 16 << 20        // bytes of all of them
 	logoAge    = time.Hour       // how long an image is shown without asking again
 	logoRetry  = 5 * time.Minute // how long one that could not be had is not asked for
-	logoTime   = 4 * time.Second
 )
 
 // logoTypes are the images we pass on. SVG is not among them: it is a program.
@@ -110,16 +110,25 @@ func (l *Logos) serve(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// of returns the logo of c from memory, or fetches it: of callers at once one asks,
-// and goes on if it hangs up, for the others wait.
+// of returns the logo of c from memory, or fetches it. A fetch that did not begin,
+// or is still under way, says nothing about the image.
 func (l *Logos) of(ctx context.Context, c *oauth2.Client) (logo, error) {
-	return l.kept.Get(ctx, logoKey{c.ID, c.LogoURI}, otter.LoaderFunc[logoKey, logo](func(ctx context.Context, k logoKey) (logo, error) {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), logoTime)
-		defer cancel()
-		doc, err := l.fetch.Get(ctx, k.address, fetch.Want{Accept: logoTypes, MaxBytes: maxLogo})
-		if err != nil || http.DetectContentType(doc.Body) != doc.ContentType {
-			return logo{}, nil // that it could not be had is remembered too
-		}
-		return logo{doc.ContentType, doc.Body}, nil
-	}))
+	k := logoKey{c.ID, c.LogoURI}
+	if found, ok := l.kept.GetIfPresent(k); ok {
+		return found, nil
+	}
+	doc, err := l.fetch.Get(fetch.For(ctx, c.ID, c.Dynamic), k.address, fetch.Want{Accept: logoTypes, MaxBytes: maxLogo, Keep: logoArrives})
+	if errors.Is(err, flight.ErrFull) || errors.Is(err, flight.ErrLate) || ctx.Err() != nil {
+		return logo{}, err
+	}
+	var found logo // that it could not be had is remembered too
+	if err == nil && http.DetectContentType(doc.Body) == doc.ContentType {
+		found = logo{doc.ContentType, doc.Body}
+	}
+	l.kept.Set(k, found)
+	return found, nil
 }
+
+// logoArrives is how long an image waits for whoever asks for it again, should
+// nobody have had the patience.
+func logoArrives(fetch.Document) time.Duration { return time.Minute }

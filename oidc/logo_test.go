@@ -2,12 +2,10 @@ package oidc
 
 import (
 	"bytes"
-	"context"
 	"image"
 	"image/png"
 	"log/slog"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -117,19 +115,5 @@ func TestLogoOfNobody(t *testing.T) {
 	}
 	if _, err := NewLogos(nil, nil); err == nil {
 		t.Error("logos of nobody")
-	}
-}
-
-// TestLogoOutlivesWhoAsked: a browser that leaves does not take the image from
-// those who wait for it.
-func TestLogoOutlivesWhoAsked(t *testing.T) {
-	t.Parallel()
-	_, s, h := gallery(t)
-	s.put(logoAt, "image/png", dot(t))
-	ctx, leave := context.WithCancel(t.Context())
-	leave()
-	h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(ctx, http.MethodGet, issuer+"/logo/linked", nil))
-	if w := get(t, h, issuer+"/logo/linked"); w.Code != http.StatusOK || s.times(logoAt) != 1 {
-		t.Errorf("%d, asked %d times", w.Code, s.times(logoAt))
 	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/gatekeeper-oidc/gatekeeper/internal/config"
 	"github.com/gatekeeper-oidc/gatekeeper/internal/fetch"
+	"github.com/gatekeeper-oidc/gatekeeper/internal/ratelimit"
 )
 
 // newFetch makes the one client for addresses that applications registered. A
@@ -30,6 +32,27 @@ func newFetch(cfg *config.Config, now func() time.Time) (*fetch.Client, error) {
 		f.Roots = roots
 	}
 	return fetch.New(f)
+}
+
+// newPool makes the lane in which requests wait for such addresses. A limiter that
+// does not answer stops no fetch: seats and waiting are bounded without it.
+func (p *program) newPool() (*fetch.Pool, error) {
+	rules := ratelimit.Defaults()
+	return fetch.NewPool(fetch.PoolConfig{Client: p.fetch, Now: p.now, Charge: func(ctx context.Context, guest, client string) bool {
+		for _, account := range []struct {
+			bucket string
+			rule   ratelimit.Rule
+		}{{guest, rules.FetchGuest}, {client, rules.FetchClient}} {
+			if account.bucket == "" {
+				continue
+			}
+			if wait, err := p.limits.Advance(ctx, account.bucket, account.rule); err == nil && wait > 0 {
+				p.meter.RateLimited(account.rule.Name)
+				return false
+			}
+		}
+		return true
+	}})
 }
 
 // readAuthorities reads every certificate of a PEM file, of which there is one at

@@ -45,6 +45,7 @@ type program struct {
 	limits   ratelimit.Source
 	redis    *state.Redis // nil without one
 	fetch    *fetch.Client
+	others   *fetch.Pool // fetch, for requests that wait for the answer
 	ring     *keys.Ring
 	trail    *audit.Trail
 	people   *identity.Service
@@ -86,6 +87,9 @@ func wire(ctx context.Context, cfg *config.Config, w world) (_ *program, err err
 	if p.limits, err = p.limiter(ctx); err != nil {
 		return nil, badConfig(err)
 	}
+	if p.others, err = p.newPool(); err != nil {
+		return nil, err
+	}
 	p.trail = audit.NewTrail(audit.Config{Store: p.DB, Now: now, Log: log, Meter: p.meter})
 	if err := p.wireKeys(ctx); err != nil {
 		return nil, err
@@ -95,14 +99,14 @@ func wire(ctx context.Context, cfg *config.Config, w world) (_ *program, err err
 		Hasher: identity.NewHasher(identity.HasherConfig{Meter: p.meter, Now: now}),
 		Policy: identity.Policy{SessionIdle: cfg.SessionIdle, SessionAbsolute: cfg.SessionAbsolute, MinPassword: cfg.PasswordMin},
 	}
-	sets, err := keys.NewClientSets(keys.ClientSetsConfig{Fetcher: p.fetch, Now: now})
+	sets, err := keys.NewClientSets(keys.ClientSetsConfig{Fetcher: p.others, Now: now})
 	if err != nil {
 		return nil, err
 	}
 	p.usage = oauth2.NewUsage(p.DB, log)
 	p.oauth, err = oauth2.NewProvider(oauth2.Config{
 		Issuer: cfg.Issuer, Store: p.DB, Keys: p.ring, ClientKeys: sets, Vault: p.vault, Trail: p.trail, Limits: p.limits, Meter: p.meter, Log: log, Now: now,
-		Claims: oidc.ClaimTable{}, ResponseTypes: cfg.ResponseTypes, Fetch: p.fetch, Used: p.usage.Note,
+		Claims: oidc.ClaimTable{}, ResponseTypes: cfg.ResponseTypes, Fetch: p.others, Used: p.usage.Note,
 		Scopes: cfg.AllScopes(), SignUp: cfg.Signup == "open",
 		Lifetimes: oauth2.Lifetimes{
 			Code: cfg.CodeTTL, Access: cfg.AccessTokenTTL, IDToken: cfg.IDTokenTTL, Refresh: cfg.RefreshTokenTTL,
@@ -229,7 +233,7 @@ func (p *program) public(tracer trace.TracerProvider, h *health) (*web.Mux, erro
 	if err != nil {
 		return nil, err
 	}
-	logos, err := oidc.NewLogos(p.oauth, p.fetch)
+	logos, err := oidc.NewLogos(p.oauth, p.others)
 	if err != nil {
 		return nil, err
 	}

@@ -20,6 +20,8 @@ const defaultMax = 64 << 10
 type Want struct {
 	Accept   []string // media types, lower case, without parameters; none is any
 	MaxBytes int64    // of the body; 0 is 64 KiB
+	// Keep says how long a Pool may answer with a document; nil is not at all.
+	Keep func(Document) time.Duration
 }
 
 // A Document is what an address gave.
@@ -64,11 +66,13 @@ func (c *Client) PostForm(ctx context.Context, address string, form url.Values) 
 // kept, negative if it does not say. The types are those that keys are served
 // with in the field; whoever parses the set finds out what is none.
 func (c *Client) FetchJWKS(ctx context.Context, address string) (body []byte, maxAge time.Duration, err error) {
-	doc, err := c.Get(ctx, address, Want{
-		Accept:   []string{"application/jwk-set+json", "application/json", "text/plain", "application/octet-stream"},
-		MaxBytes: 128 << 10,
-	})
+	doc, err := c.Get(ctx, address, jwksWant)
 	return doc.Body, doc.MaxAge, err
+}
+
+var jwksWant = Want{
+	Accept:   []string{"application/jwk-set+json", "application/json", "text/plain", "application/octet-stream"},
+	MaxBytes: 128 << 10,
 }
 
 // Check says whether an address is written as Get and PostForm demand, without

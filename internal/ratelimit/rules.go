@@ -21,6 +21,8 @@ type Rules struct {
 	DeviceRequests  Rule // devices that ask for a code, per address
 	DeviceAddress   Rule // user codes tried from one address
 	DeviceSession   Rule // user codes tried by one session
+	FetchGuest      Rule // addresses of applications that requests from one address make us ask
+	FetchClient     Rule // addresses of one application that requests make us ask
 }
 
 // Defaults returns the limits the server has unless told otherwise.
@@ -37,6 +39,8 @@ func Defaults() Rules {
 		DeviceRequests:  per("device.request", 60, time.Minute),
 		DeviceAddress:   per("device.address", 20, 10*time.Minute),
 		DeviceSession:   per("device.session", 10, 10*time.Minute),
+		FetchGuest:      per("fetch.guest", 60, time.Minute),
+		FetchClient:     per("fetch.client", 120, time.Minute),
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/go-chi/chi/v5"
 
 	"github.com/gatekeeper-oidc/gatekeeper/internal/fault"
+	"github.com/gatekeeper-oidc/gatekeeper/internal/flight"
 )
 
 // A record is what is known about one request. It is the request's context, so
@@ -24,6 +25,7 @@ type record struct {
 	start  time.Time
 	route  string
 	router chi.Context
+	place  *inFlight // where it is counted, nil if nowhere
 	w      response
 
 	mu        sync.Mutex
@@ -46,12 +48,29 @@ func (rec *record) Value(key any) any {
 		return rec
 	case infoKey{}:
 		return &rec.info
+	case flight.CallerKey{}:
+		return rec
 	case chi.RouteCtxKey:
 		return &rec.router
 	default:
 		return rec.Context.Value(key)
 	}
 }
+
+// Who implements flight.Caller: the network a guest comes from.
+func (rec *record) Who() string { return rec.info.Bucket() }
+
+// Aside implements flight.Caller: a request that waits for somebody else's server
+// is not counted as under way, or one address that hangs closes every door.
+func (rec *record) Aside() (back func()) {
+	if rec.place == nil {
+		return func() {}
+	}
+	rec.place.now.Add(-1)
+	return func() { rec.place.now.Add(1) }
+}
+
+var _ flight.Caller = (*record)(nil)
 
 func recordFrom(ctx context.Context) *record {
 	rec, _ := ctx.Value(recordKey{}).(*record)

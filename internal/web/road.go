@@ -99,6 +99,9 @@ func (m *Mux) capped(rt *route, next Handler) Handler {
 				Rule: "in_flight_cap", RetryAfter: time.Second,
 			}
 		}
+		if rec := recordFrom(r.Context()); rec != nil {
+			rec.place = c
+		}
 		return next(w, r)
 	}
 }

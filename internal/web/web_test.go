@@ -22,6 +22,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/gatekeeper-oidc/gatekeeper/internal/fault"
+	"github.com/gatekeeper-oidc/gatekeeper/internal/flight"
 	"github.com/gatekeeper-oidc/gatekeeper/templates"
 )
 
@@ -418,6 +419,46 @@ func TestInFlightCapRefusesOneMore(t *testing.T) {
 	close(leave)
 	if got := <-done; got != http.StatusOK {
 		t.Errorf("the one inside: %d", got)
+	}
+	if got := b.get("/quick").Code; got != http.StatusOK {
+		t.Errorf("after it left: %d", got)
+	}
+}
+
+// TestWhoWaitsForOthersHoldsNoPlace: a request that waits for somebody else's
+// server is not counted while it does.
+func TestWhoWaitsForOthersHoldsNoPlace(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, func(c *Config) { c.Limits.OAuth = 1 })
+	aside, leave, back := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	inside, done := make(chan struct{}), make(chan int)
+	b.OAuth("GET /waits", func(w http.ResponseWriter, r *http.Request) error {
+		caller, ok := r.Context().Value(flight.CallerKey{}).(flight.Caller)
+		if !ok || caller.Who() == "" {
+			t.Errorf("the request is no caller with a name: %v", caller)
+		}
+		again := caller.Aside()
+		close(aside)
+		<-leave
+		again()
+		close(inside)
+		<-back
+		return fine(w, r)
+	}, nil)
+	b.OAuth("GET /quick", fine, nil)
+	go func() { done <- b.get("/waits").Code }()
+	<-aside
+	if got := b.get("/quick").Code; got != http.StatusOK {
+		t.Errorf("while it waits: %d", got)
+	}
+	close(leave)
+	<-inside
+	if got := b.get("/quick").Code; got != http.StatusServiceUnavailable {
+		t.Errorf("when it goes on: %d", got)
+	}
+	close(back)
+	if got := <-done; got != http.StatusOK {
+		t.Errorf("the one that waited: %d", got)
 	}
 	if got := b.get("/quick").Code; got != http.StatusOK {
 		t.Errorf("after it left: %d", got)
