@@ -3,11 +3,9 @@ package admin
 import (
 	"context"
 	"slices"
-	"strings"
 
 	"github.com/gatekeeper-oidc/gatekeeper/identity"
 	"github.com/gatekeeper-oidc/gatekeeper/internal/fault"
-	"github.com/gatekeeper-oidc/gatekeeper/oauth2"
 )
 
 // The scopes of the admin API. ScopeAll opens every route, ScopeRead every one
@@ -72,27 +70,4 @@ func guardRoles(ctx context.Context, roles []string) error {
 		Detail: "Only a token with the scope admin may change a person with the role admin.",
 		Facts:  []fault.Fact{{Name: "needs", Value: ScopeAll}},
 	}
-}
-
-// guardClient refuses a narrow actor who would change, or make, an application
-// that may have admin scopes the actor lacks, or that may speak for people who did
-// not sign in to it (RFC 8693, RFC 7523): that is more than to manage applications.
-func guardClient(ctx context.Context, c oauth2.Client) error {
-	if (c.Exchange != nil || len(c.TrustedIssuers) > 0) && !mayDo(ctx, ScopeAll) {
-		return &fault.Error{
-			Kind: fault.Forbidden, Code: "insufficient_scope", Rule: "delegation_needs_admin",
-			Detail: "An application that exchanges tokens or trusts an issuer's assertions is an administrator's to make and to change.",
-			Facts:  []fault.Fact{{Name: "client_id", Value: c.ID}, {Name: "needs", Value: ScopeAll}},
-		}
-	}
-	for _, s := range c.Scopes {
-		if (s == ScopeAll || strings.HasPrefix(s, ScopeAll+":")) && !mayDo(ctx, s) {
-			return &fault.Error{
-				Kind: fault.Forbidden, Code: "insufficient_scope", Rule: "admin_client_needs_scope",
-				Detail: "A token may not change an application that may have more admin scopes than it has.",
-				Facts:  []fault.Fact{{Name: "client_id", Value: c.ID}, {Name: "needs", Value: s}},
-			}
-		}
-	}
-	return nil
 }

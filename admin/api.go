@@ -15,15 +15,17 @@ import (
 // store; Client does it over HTTP on a running server. The CLI knows only this.
 type API interface {
 	CreateClient(ctx context.Context, in ClientInput) (ClientWithSecret, error)
-	UpdateClient(ctx context.Context, c oauth2.Client) (oauth2.Client, error) // replaces it whole, but for its secrets
-	DeleteClient(ctx context.Context, id string) error
+	// UpdateClient replaces an application whole, but for its secrets. Where seen names
+	// what ClientTag said of it, here and below, a change made meanwhile is not undone.
+	UpdateClient(ctx context.Context, c oauth2.Client, seen ...string) (oauth2.Client, error)
+	DeleteClient(ctx context.Context, id string, seen ...string) error
 	Client(ctx context.Context, id string) (oauth2.Client, error)
 	Clients(ctx context.Context, p identity.Page) (clients []oauth2.Client, next string, err error)
 	RotateSecret(ctx context.Context, id string, in RotateInput) (ClientWithSecret, error)
 
 	CreateUser(ctx context.Context, in UserInput) (identity.User, error)
-	UpdateUser(ctx context.Context, u identity.User) (identity.User, error) // replaces it whole
-	DeleteUser(ctx context.Context, user string) error                      // user: id or email, here and below
+	UpdateUser(ctx context.Context, u identity.User, seen ...string) (identity.User, error) // replaces it whole
+	DeleteUser(ctx context.Context, user string, seen ...string) error                      // user: id or email, here and below
 	User(ctx context.Context, user string) (identity.User, error)
 	Users(ctx context.Context, query string, p identity.Page) (users []identity.User, next string, err error)
 	LockUser(ctx context.Context, user, reason string) error

@@ -61,7 +61,8 @@ type call struct {
 	method string
 	path   []string // segments below /admin/v1
 	query  url.Values
-	in     any // nil for no body
+	in     any      // nil for no body
+	seen   []string // ETags, one of which it must still have
 }
 
 // ask sends c and decodes the answer.
@@ -130,6 +131,9 @@ func (c *Client) request(ctx context.Context, what call) (*http.Request, error) 
 	}
 	if what.in != nil {
 		req.Header.Set("Content-Type", "application/json")
+	}
+	if len(what.seen) > 0 {
+		req.Header.Set("If-Match", strings.Join(what.seen, ", "))
 	}
 	req.Header.Set("Accept", "application/json, application/problem+json")
 	req.Header.Set("Authorization", "Bearer "+c.token)

@@ -22,6 +22,7 @@ func put(in any, path ...string) call { return call{method: http.MethodPut, path
 
 func post(in any, path ...string) call    { return call{method: http.MethodPost, path: path, in: in} }
 func (c call) with(query url.Values) call { c.query = query; return c }
+func (c call) ifStill(seen []string) call { c.seen = seen; return c }
 
 // named refuses an empty name, which would make the path of another route.
 func named(noun, name string) error {
@@ -37,19 +38,19 @@ func (c *Client) CreateClient(ctx context.Context, in ClientInput) (ClientWithSe
 }
 
 // UpdateClient asks PUT /clients/{id}.
-func (c *Client) UpdateClient(ctx context.Context, client oauth2.Client) (oauth2.Client, error) {
+func (c *Client) UpdateClient(ctx context.Context, client oauth2.Client, seen ...string) (oauth2.Client, error) {
 	if err := named("client", client.ID); err != nil {
 		return oauth2.Client{}, err
 	}
-	return ask[oauth2.Client](ctx, c, put(client, "clients", client.ID))
+	return ask[oauth2.Client](ctx, c, put(client, "clients", client.ID).ifStill(seen))
 }
 
 // DeleteClient asks DELETE /clients/{id}.
-func (c *Client) DeleteClient(ctx context.Context, id string) error {
+func (c *Client) DeleteClient(ctx context.Context, id string, seen ...string) error {
 	if err := named("client", id); err != nil {
 		return err
 	}
-	return tell(ctx, c, remove("clients", id))
+	return tell(ctx, c, remove("clients", id).ifStill(seen))
 }
 
 // Client asks GET /clients/{id}.
@@ -80,19 +81,19 @@ func (c *Client) CreateUser(ctx context.Context, in UserInput) (identity.User, e
 }
 
 // UpdateUser asks PUT /users/{id}.
-func (c *Client) UpdateUser(ctx context.Context, u identity.User) (identity.User, error) {
+func (c *Client) UpdateUser(ctx context.Context, u identity.User, seen ...string) (identity.User, error) {
 	if err := named("user", u.ID); err != nil {
 		return identity.User{}, err
 	}
-	return ask[identity.User](ctx, c, put(u, "users", u.ID))
+	return ask[identity.User](ctx, c, put(u, "users", u.ID).ifStill(seen))
 }
 
 // DeleteUser asks DELETE /users/{id}.
-func (c *Client) DeleteUser(ctx context.Context, user string) error {
+func (c *Client) DeleteUser(ctx context.Context, user string, seen ...string) error {
 	if err := named("user", user); err != nil {
 		return err
 	}
-	return tell(ctx, c, remove("users", user))
+	return tell(ctx, c, remove("users", user).ifStill(seen))
 }
 
 // User asks GET /users/{id}.

@@ -55,6 +55,9 @@ func (h *Handler) serve(rt route) web.Handler {
 		if err != nil {
 			return err
 		}
+		if err := noPrecondition(r, rt); err != nil {
+			return err
+		}
 		if rt.in == nil {
 			if err := nothing(w, r); err != nil {
 				return err
@@ -68,6 +71,9 @@ func (h *Handler) serve(rt route) web.Handler {
 			w.Header().Set("Cache-Control", "no-store")
 			w.WriteHeader(rt.status)
 			return nil
+		}
+		if t := tagOf(out); t != "" {
+			w.Header().Set("ETag", t)
 		}
 		return web.JSON(w, rt.status, out)
 	}

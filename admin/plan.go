@@ -27,6 +27,8 @@ type Change struct {
 	ID     string        `json:"id"`
 	Fields []FieldChange `json:"fields,omitempty"`
 	Client oauth2.Client `json:"client"`
+
+	Seen string `json:"-"` // the ETag of what it changes, "" for Create
 }
 
 // A FieldChange is one member that changes; a member that is absent is null.
@@ -62,7 +64,7 @@ func Plan(have, want []oauth2.Client, prune bool) []Change {
 		}
 		w = keepPresets(h, w)
 		if fields := diff(h, w); len(fields) > 0 {
-			changes = append(changes, Change{Action: Update, ID: w.ID, Fields: fields, Client: w})
+			changes = append(changes, Change{Action: Update, ID: w.ID, Fields: fields, Client: w, Seen: ClientTag(h)})
 		}
 	}
 	byID := func(a, b Change) int { return strings.Compare(a.ID, b.ID) }
@@ -73,7 +75,7 @@ func Plan(have, want []oauth2.Client, prune bool) []Change {
 	var gone []Change
 	for _, h := range have {
 		if !wanted[h.ID] {
-			gone = append(gone, Change{Action: Delete, ID: h.ID, Client: h})
+			gone = append(gone, Change{Action: Delete, ID: h.ID, Client: h, Seen: ClientTag(h)})
 		}
 	}
 	slices.SortFunc(gone, byID)

@@ -20,6 +20,7 @@ type route struct {
 	scopes       []string // any one of them opens it
 	query        []parameter
 	work
+	guarded bool // it takes If-Match
 }
 
 // A parameter is one of the query.
@@ -97,26 +98,34 @@ func clientRoutes(api API) []route {
 			}
 			clients, next, err := api.Clients(r.Context(), p)
 			return clientPage{some(clients), next}, err
-		})},
+		}), false},
 		{"POST", "/clients", "createClient", "Register an application; its secret is shown this once", write, nil, created(func(r request, in ClientInput) (ClientWithSecret, error) {
 			return api.CreateClient(r.Context(), in)
-		})},
+		}), false},
 		{"GET", "/clients/{id}", "getClient", "Show an application", read, nil, answer(func(r request) (oauth2.Client, error) {
 			return api.Client(r.Context(), r.PathValue("id"))
-		})},
+		}), false},
 		{"PUT", "/clients/{id}", "replaceClient", "Replace an application, but for its secrets", write, nil, exchange(func(r request, in clientReplacement) (oauth2.Client, error) {
 			if in.ID != "" && in.ID != r.PathValue("id") {
 				return oauth2.Client{}, invalid("id_unchanged", "An id cannot change.")
 			}
 			in.ID = r.PathValue("id")
-			return api.UpdateClient(r.Context(), in.Client)
-		})},
+			seen, err := r.seen()
+			if err != nil {
+				return oauth2.Client{}, err
+			}
+			return api.UpdateClient(r.Context(), in.Client, seen...)
+		}), true},
 		{"DELETE", "/clients/{id}", "deleteClient", "Delete an application and revoke what it was granted", write, nil, done(func(r request) error {
-			return api.DeleteClient(r.Context(), r.PathValue("id"))
-		})},
+			seen, err := r.seen()
+			if err != nil {
+				return err
+			}
+			return api.DeleteClient(r.Context(), r.PathValue("id"), seen...)
+		}), true},
 		{"POST", "/clients/{id}/secret", "rotateSecret", "Give an application a new secret, shown this once", write, nil, exchange(func(r request, in RotateInput) (ClientWithSecret, error) {
 			return api.RotateSecret(r.Context(), r.PathValue("id"), in)
-		})},
+		}), false},
 	}
 }
 
@@ -126,13 +135,13 @@ func registrationRoutes(api API) []route {
 		{"GET", "/registration-tokens", "listRegistrationTokens", "List the initial access tokens that let applications register themselves", read, nil, answer(func(r request) (initialTokenList, error) {
 			list, err := api.InitialTokens(r.Context())
 			return initialTokenList{some(list)}, err
-		})},
+		}), false},
 		{"POST", "/registration-tokens", "createRegistrationToken", "Make an initial access token, shown this once", write, nil, created(func(r request, in InitialTokenInput) (InitialTokenWithSecret, error) {
 			return api.CreateInitialToken(r.Context(), in)
-		})},
+		}), false},
 		{"DELETE", "/registration-tokens/{id}", "revokeRegistrationToken", "Make an initial access token worthless", write, nil, done(func(r request) error {
 			return api.RevokeInitialToken(r.Context(), r.PathValue("id"))
-		})},
+		}), false},
 	}
 }
 
@@ -147,13 +156,13 @@ func userRoutes(api API) []route {
 			}
 			users, next, err := api.Users(r.Context(), r.query.Get("query"), p)
 			return userPage{some(users), next}, err
-		})},
+		}), false},
 		{"POST", "/users", "createUser", "Create a person", write, nil, created(func(r request, in UserInput) (identity.User, error) {
 			return api.CreateUser(r.Context(), in)
-		})},
+		}), false},
 		{"GET", "/users/{id}", "getUser", "Show a person, by id or email", read, nil, answer(func(r request) (identity.User, error) {
 			return api.User(r.Context(), r.PathValue("id"))
-		})},
+		}), false},
 		{"PUT", "/users/{id}", "replaceUser", "Replace a person", write, nil, exchange(func(r request, in userReplacement) (identity.User, error) {
 			have, err := api.User(r.Context(), r.PathValue("id"))
 			if err != nil {
@@ -163,20 +172,28 @@ func userRoutes(api API) []route {
 				return identity.User{}, invalid("id_unchanged", "An id cannot change.")
 			}
 			in.ID = have.ID
-			return api.UpdateUser(r.Context(), in.User)
-		})},
+			seen, err := r.seen()
+			if err != nil {
+				return identity.User{}, err
+			}
+			return api.UpdateUser(r.Context(), in.User, seen...)
+		}), true},
 		{"DELETE", "/users/{id}", "deleteUser", "Delete a person", write, nil, done(func(r request) error {
-			return api.DeleteUser(r.Context(), r.PathValue("id"))
-		})},
+			seen, err := r.seen()
+			if err != nil {
+				return err
+			}
+			return api.DeleteUser(r.Context(), r.PathValue("id"), seen...)
+		}), true},
 		{"PUT", "/users/{id}/lock", "lockUser", "Stop a person from signing in, end every session of theirs and revoke what they granted", write, nil, told(func(r request, in lockInput) error {
 			return api.LockUser(r.Context(), r.PathValue("id"), in.Reason)
-		})},
+		}), false},
 		{"PUT", "/users/{id}/unlock", "unlockUser", "Let a person sign in again", write, nil, done(func(r request) error {
 			return api.UnlockUser(r.Context(), r.PathValue("id"))
-		})},
+		}), false},
 		{"PUT", "/users/{id}/password", "setPassword", "Set a person's password and end every session of theirs", write, nil, told(func(r request, in passwordInput) error {
 			return api.SetPassword(r.Context(), r.PathValue("id"), in.Password)
-		})},
+		}), false},
 	}
 }
 
@@ -190,10 +207,10 @@ func personRoutes(api API) []route {
 	return []route{
 		{"GET", "/sessions", "listSessions", "List everybody's live sessions, the newest 1000", read, nil, answer(func(r request) (sessionList, error) {
 			return sessions(r.Context(), "")
-		})},
+		}), false},
 		{"GET", "/users/{id}/sessions", "listUserSessions", "List a person's live sessions", read, nil, answer(func(r request) (sessionList, error) {
 			return sessions(r.Context(), r.PathValue("id"))
-		})},
+		}), false},
 		{"DELETE", "/users/{id}/sessions", "endSessions", "End sessions of a person, all unless ids says which", write, which, done(func(r request) error {
 			ids, err := r.ids("ids")
 			if err != nil {
@@ -203,14 +220,14 @@ func personRoutes(api API) []route {
 				return api.EndAllSessions(r.Context(), r.PathValue("id"))
 			}
 			return api.EndSessions(r.Context(), r.PathValue("id"), ids...)
-		})},
+		}), false},
 		{"GET", "/users/{id}/consents", "listConsents", "List what a person has allowed", read, nil, answer(func(r request) (consentList, error) {
 			list, err := api.Consents(r.Context(), r.PathValue("id"))
 			return consentList{some(list)}, err
-		})},
+		}), false},
 		{"DELETE", "/users/{id}/consents/{client}", "revokeConsent", "Take back what a person allowed an application", write, nil, done(func(r request) error {
 			return api.RevokeConsent(r.Context(), r.PathValue("id"), r.PathValue("client"))
-		})},
+		}), false},
 	}
 }
 
@@ -221,23 +238,23 @@ func keyRoutes(api API) []route {
 		{"GET", "/keys", "listKeys", "List signing keys", read, nil, answer(func(r request) (keyList, error) {
 			list, err := api.Keys(r.Context())
 			return keyList{some(list)}, err
-		})},
+		}), false},
 		{"POST", "/keys/rotate", "rotateKeys", "Publish new signing keys", write, nil, exchange(func(r request, in rotateKeysInput) (keyList, error) {
 			if in.Alg != nil && *in.Alg == "" {
 				return keyList{}, invalid("alg_named", "The member alg is empty; name an algorithm, or leave it out for all of them.")
 			}
 			list, err := api.RotateKeys(r.Context(), *cmp.Or(in.Alg, new(string)), in.Now)
 			return keyList{some(list)}, err
-		})},
+		}), false},
 		{"DELETE", "/keys/{id}", "revokeKey", "Take a signing key out of use at once", write, nil, done(func(r request) error {
 			return api.RevokeKey(r.Context(), r.PathValue("id"))
-		})},
+		}), false},
 		{"POST", "/tokens/introspect", "inspectToken", "Say what a token is good for", append(tokens, ScopeRead), nil, exchange(func(r request, in tokenInput) (TokenInfo, error) {
 			return api.InspectToken(r.Context(), in.Token)
-		})},
+		}), false},
 		{"POST", "/tokens/revoke", "revokeToken", "Revoke a token", tokens, nil, told(func(r request, in tokenInput) error {
 			return api.RevokeToken(r.Context(), in.Token)
-		})},
+		}), false},
 	}
 }
 
@@ -251,14 +268,14 @@ func trailRoutes(api API) []route {
 			}
 			list, err := api.Events(r.Context(), f)
 			return eventList{some(list)}, err
-		})},
+		}), false},
 		{"GET", "/events/explain/{ref}", "explain", "Explain a refusal by its reference", read, nil, answer(func(r request) (audit.Event, error) {
 			return api.Explain(r.Context(), r.PathValue("ref"))
-		})},
+		}), false},
 		{"POST", "/setup-link", "createSetupLink", "Make the one-time link that creates the first administrator", []string{ScopeAll}, nil, madeOf(func(r request) (setupLink, error) {
 			url, err := api.SetupLink(r.Context())
 			return setupLink{url}, err
-		})},
+		}), false},
 	}
 }
 

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -24,7 +25,7 @@ func (s *Service) CreateClient(ctx context.Context, in ClientInput) (ClientWithS
 	if err := s.OAuth.CheckClient(&c); err != nil {
 		return ClientWithSecret{}, fmt.Errorf("create client %s: %w", c.ID, err)
 	}
-	if err := guardClient(ctx, c); err != nil {
+	if err := s.guardClient(ctx, c); err != nil {
 		return ClientWithSecret{}, err
 	}
 	if err := s.OAuth.CheckSector(ctx, &c); err != nil {
@@ -56,7 +57,8 @@ func (s *Service) CreateClient(ctx context.Context, in ClientInput) (ClientWithS
 }
 
 // UpdateClient replaces an application whole, but for its secrets and its birth.
-func (s *Service) UpdateClient(ctx context.Context, c oauth2.Client) (oauth2.Client, error) {
+// Faults: Stale if it is none of seen, and those of CreateClient.
+func (s *Service) UpdateClient(ctx context.Context, c oauth2.Client, seen ...string) (oauth2.Client, error) {
 	if err := s.checkNewSector(ctx, c); err != nil {
 		return oauth2.Client{}, fmt.Errorf("update client %s: %w", c.ID, err)
 	}
@@ -65,11 +67,14 @@ func (s *Service) UpdateClient(ctx context.Context, c oauth2.Client) (oauth2.Cli
 		if err != nil {
 			return err
 		}
+		if err := unchanged(ClientTag(have), seen); err != nil {
+			return err
+		}
 		c.Dynamic = have.Dynamic
 		if err := s.OAuth.CheckClient(&c); err != nil {
 			return err
 		}
-		if err := errors.Join(guardClient(ctx, have), guardClient(ctx, c)); err != nil {
+		if err := errors.Join(s.guardClient(ctx, have), s.guardClient(ctx, c)); err != nil {
 			return err
 		}
 		if c.Secrets = have.Secrets; !c.KeepsSecret() {
@@ -78,19 +83,45 @@ func (s *Service) UpdateClient(ctx context.Context, c oauth2.Client) (oauth2.Cli
 		if err := sharedSecretKnown(c); err != nil {
 			return err
 		}
-		var changed []string
-		for _, f := range diff(have, c) {
-			changed = append(changed, f.Name)
-		}
+		detail := changes(have, c)
 		if c, err = s.write(ctx, c); err != nil {
 			return err
 		}
-		return s.record(ctx, audit.ClientUpdated, c.ID, map[string]string{"changed": strings.Join(changed, " ")})
+		return s.record(ctx, audit.ClientUpdated, c.ID, detail)
 	})
 	if err != nil {
 		return oauth2.Client{}, fmt.Errorf("update client %s: %w", c.ID, err)
 	}
 	return shown(c), nil
+}
+
+// changes tells the trail which members of an application differ, what they were and
+// what they are. Secrets are none of them.
+func changes(have, want oauth2.Client) map[string]string {
+	detail := map[string]string{}
+	var names []string
+	for _, f := range diff(have, want) {
+		names = append(names, f.Name)
+		audit.Changed(detail, f.Name, memberText(f.Have), memberText(f.Want))
+	}
+	detail["changed"] = strings.Join(names, " ")
+	return detail
+}
+
+// memberText is a member's JSON as the trail has it: a list of words as words,
+// nothing as nothing.
+func memberText(raw json.RawMessage) string {
+	var list []string
+	var text string
+	switch {
+	case string(raw) == "null":
+		return ""
+	case json.Unmarshal(raw, &text) == nil:
+		return text
+	case json.Unmarshal(raw, &list) == nil:
+		return strings.Join(list, " ")
+	}
+	return string(raw)
 }
 
 // checkNewSector looks at the sector document of an application that is to be
@@ -113,14 +144,15 @@ func (s *Service) checkNewSector(ctx context.Context, c oauth2.Client) error {
 	return s.OAuth.CheckSector(ctx, &c)
 }
 
-// DeleteClient removes an application and revokes what it was granted.
-func (s *Service) DeleteClient(ctx context.Context, id string) error {
+// DeleteClient removes an application and revokes what it was granted, if it still is
+// one of seen.
+func (s *Service) DeleteClient(ctx context.Context, id string, seen ...string) error {
 	err := s.change(ctx, audit.ClientDeleted, id, nil, func(ctx context.Context) error {
 		c, err := s.client(ctx, id)
 		if err != nil {
 			return err
 		}
-		if err := guardClient(ctx, c); err != nil {
+		if err := errors.Join(unchanged(ClientTag(c), seen), s.guardClient(ctx, c)); err != nil {
 			return err
 		}
 		return s.Store.DeleteClient(ctx, id)
@@ -163,7 +195,7 @@ func (s *Service) RotateSecret(ctx context.Context, id string, in RotateInput) (
 		if err != nil {
 			return err
 		}
-		if err := guardClient(ctx, c); err != nil {
+		if err := s.guardClient(ctx, c); err != nil {
 			return err
 		}
 		if !c.KeepsSecret() {

@@ -23,25 +23,56 @@ func (s *Service) CreateUser(ctx context.Context, in UserInput) (identity.User, 
 	return s.User(ctx, u.ID)
 }
 
-// UpdateUser replaces a person whole, but for what only the program knows.
-func (s *Service) UpdateUser(ctx context.Context, u identity.User) (identity.User, error) {
-	have, err := s.changeable(ctx, u.ID)
-	if err != nil {
-		return identity.User{}, err
-	}
+// UpdateUser replaces a person whole, but for what only the program knows. seen are
+// ETags of what the caller last saw, if any. Faults: Stale if it is none of them,
+// Invalid for what is changed in another way, those of identity.Service.UpdateUser.
+func (s *Service) UpdateUser(ctx context.Context, u identity.User, seen ...string) (identity.User, error) {
 	if err := guardRoles(ctx, u.Roles); err != nil {
 		return identity.User{}, err
 	}
-	u.ID = have.ID
-	if _, err := s.People.UpdateUser(ctx, Actor(ctx), u); err != nil {
+	err := s.Store.InTx(ctx, func(ctx context.Context) error {
+		if err := s.People.HoldAdministrators(ctx); err != nil {
+			return err
+		}
+		have, err := s.changeable(ctx, u.ID)
+		if err != nil {
+			return err
+		}
+		if err := unchanged(UserTag(have), seen); err != nil {
+			return err
+		}
+		if u.Status != "" && u.Status != have.Status {
+			return invalid("status_by_lock", "The member status is changed with lock and unlock; leave it out or as it is.")
+		}
+		if !u.CreatedAt.IsZero() && !u.CreatedAt.Equal(have.CreatedAt) {
+			return invalid("created_at_fixed", "The member created_at cannot change; leave it out or as it is.")
+		}
+		u.ID = have.ID
+		_, err = s.People.UpdateUser(ctx, Actor(ctx), u)
+		return err
+	})
+	if err != nil {
 		return identity.User{}, fmt.Errorf("update user %s: %w", u.ID, err)
 	}
 	return s.User(ctx, u.ID)
 }
 
-// DeleteUser removes a person and everything that lived on them.
-func (s *Service) DeleteUser(ctx context.Context, user string) error {
-	return s.person(ctx, user, "delete", s.People.DeleteUser)
+// DeleteUser removes a person and everything that lived on them, if they still are
+// what one of seen says.
+func (s *Service) DeleteUser(ctx context.Context, user string, seen ...string) error {
+	return s.Store.InTx(ctx, func(ctx context.Context) error {
+		if err := s.People.HoldAdministrators(ctx); err != nil {
+			return err
+		}
+		u, err := s.User(ctx, user)
+		if err != nil {
+			return err
+		}
+		if err := unchanged(UserTag(u), seen); err != nil {
+			return err
+		}
+		return s.person(ctx, u.ID, "delete", s.People.DeleteUser)
+	})
 }
 
 // User returns a person by id or email; fault.NotFound.

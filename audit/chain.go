@@ -20,7 +20,7 @@ const (
 
 	maxText   = 1024 // bytes of one field
 	maxFacts  = 32
-	maxDetail = 32
+	maxDetail = 256 // a change of every field of an application
 )
 
 // Link returns the hash of e behind previous: the hex SHA-256 of three lines,

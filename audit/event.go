@@ -76,6 +76,13 @@ type Event struct {
 	Trace     []fault.Fact      `json:"trace,omitempty"` // what the deciding rule looked at
 }
 
+// Changed notes in detail what a field was and what it is now, where a change says
+// so: "was.NAME" and "now.NAME", of which an empty one is left out. It is never told
+// of a secret.
+func Changed(detail map[string]string, name, was, now string) {
+	detail["was."+name], detail["now."+name] = was, now
+}
+
 // A Filter narrows a reading of the trail. Zero fields match everything.
 type Filter struct {
 	After     int64 // position

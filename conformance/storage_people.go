@@ -169,6 +169,10 @@ func rolesCounted(b *bench) {
 	n, err := b.CountUsersWithRole(ctx, identity.RoleAdmin)
 	b.must(err)
 	same(b, "admins", n, 2)
+	b.must(b.InsertUser(ctx, identity.User{ID: "u9", Email: "u9", Status: identity.Locked, Roles: []string{"admin"}}))
+	active, err := b.ActiveWithRole(ctx, identity.RoleAdmin)
+	b.must(err)
+	same(b, "active admins", fmt.Sprint(active), "[u1 u2]")
 }
 
 func userForLogin(b *bench) {

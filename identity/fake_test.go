@@ -164,6 +164,18 @@ func (f *fakeStore) CountUsersWithRole(ctx context.Context, role string) (int, e
 	return n, err
 }
 
+func (f *fakeStore) ActiveWithRole(ctx context.Context, role string) (ids []string, err error) {
+	unlock, err := f.call(ctx, "ActiveWithRole")
+	defer unlock()
+	for _, u := range f.data.users {
+		if slices.Contains(u.Roles, role) && u.Status == Active {
+			ids = append(ids, u.ID)
+		}
+	}
+	slices.Sort(ids)
+	return ids, err
+}
+
 func (f *fakeStore) UserForLogin(ctx context.Context, email string) (User, Password, time.Time, error) {
 	u, err := f.UserByEmail(ctx, email)
 	if err != nil {

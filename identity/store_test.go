@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/gatekeeper-oidc/gatekeeper/audit"
 	"github.com/gatekeeper-oidc/gatekeeper/conformance"
 	"github.com/gatekeeper-oidc/gatekeeper/identity"
@@ -156,6 +158,97 @@ func TestAnUpdateNeverUndoesALock(t *testing.T) {
 			if got, err := a.User(t.Context(), u.ID); err != nil || got.Status != identity.Locked {
 				t.Fatalf("got %v, %v; want locked", got.Status, err)
 			}
+		}
+	})
+}
+
+// TestTheLastAdministratorStays: not by demoting, locking or deleting, and not by
+// two nodes that each take away what they take for the last but one.
+func TestTheLastAdministratorStays(t *testing.T) {
+	t.Parallel()
+	ways := map[string]func(s people, u identity.User) error{
+		"demote": func(s people, u identity.User) error {
+			u.Roles = nil
+			_, err := s.UpdateUser(t.Context(), "test", u)
+			return err
+		},
+		"lock":   func(s people, u identity.User) error { return s.Lock(t.Context(), "test", u.ID, "") },
+		"delete": func(s people, u identity.User) error { return s.DeleteUser(t.Context(), "test", u.ID) },
+	}
+	onStores(t, func(t *testing.T, open func() *storage.DB) {
+		t.Helper()
+		nodes := []people{service(open()), service(open())}
+		locked := create(t, nodes[0], identity.NewUser{Email: "locked@example.org", Roles: []string{identity.RoleAdmin}})
+		last := create(t, nodes[0], identity.NewUser{Email: "root@example.org", Roles: []string{identity.RoleAdmin, "staff"}})
+		if err := nodes[0].Lock(t.Context(), "test", locked.ID, ""); err != nil {
+			t.Fatal(err)
+		}
+		for name, take := range ways {
+			if err := take(nodes[0], last); fault.Of(err).Code != "last_administrator" {
+				t.Errorf("%s the last: got %v, want last_administrator", name, err)
+			}
+		}
+		last.Roles = []string{identity.RoleAdmin}
+		if _, err := nodes[0].UpdateUser(t.Context(), "test", last); err != nil {
+			t.Errorf("change another role of the last: %v", err)
+		}
+		if err := nodes[0].DeleteUser(t.Context(), "test", locked.ID); err != nil {
+			t.Errorf("delete one who cannot sign in: %v", err)
+		}
+		all := []identity.User{last}
+		for round, name := range []string{"demote", "lock", "delete", "demote", "lock", "delete"} {
+			for i := len(all); i < 4; i++ {
+				all = append(all, create(t, nodes[0], identity.NewUser{Email: fmt.Sprintf("r%d-%d@example.org", round, i), Roles: []string{identity.RoleAdmin}}))
+			}
+			errs := make([]error, len(all))
+			var wg sync.WaitGroup
+			for i, u := range all {
+				wg.Go(func() { errs[i] = ways[name](nodes[i%2], u) })
+			}
+			wg.Wait()
+			var left []identity.User
+			for i, err := range errs {
+				switch {
+				case err == nil:
+				case fault.Of(err).Code == "last_administrator":
+					left = append(left, all[i])
+				default:
+					t.Errorf("%s: %v", name, err)
+				}
+			}
+			if len(left) != 1 {
+				t.Fatalf("%s four of four at once: %d are left, want 1", name, len(left))
+			}
+			all = left
+		}
+	})
+}
+
+// TestTheTrailSaysWhatAFieldWas: old and new value of each, and of nothing else.
+func TestTheTrailSaysWhatAFieldWas(t *testing.T) {
+	t.Parallel()
+	onStores(t, func(t *testing.T, open func() *storage.DB) {
+		t.Helper()
+		s := service(open())
+		u := create(t, s, identity.NewUser{Email: "ana@example.org", Password: password, Profile: identity.Profile{Name: "Ana", Locale: "pt"}})
+		u.Email, u.EmailVerified, u.Roles, u.Profile.Name, u.Profile.Address = "ana@example.com", true, []string{"staff"}, "", &identity.Address{Country: "PT"}
+		if _, err := s.UpdateUser(t.Context(), "test", u); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.trail.Sequence(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		events, err := s.trail.Events(t.Context(), audit.Filter{Kind: audit.UserUpdated})
+		if err != nil || len(events) != 1 {
+			t.Fatalf("%v, %v", events, err)
+		}
+		want := map[string]string{
+			"changed": "email email_verified roles profile", "roles": "staff",
+			"was.email": "ana@example.org", "now.email": "ana@example.com", "was.email_verified": "false", "now.email_verified": "true",
+			"now.roles": "staff", "was.profile.name": "Ana", "now.profile.address": `{"country":"PT"}`,
+		}
+		if d := cmp.Diff(want, events[0].Detail); d != "" {
+			t.Errorf("(-want +got):\n%s", d)
 		}
 	})
 }

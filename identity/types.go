@@ -127,6 +127,10 @@ type Store interface {
 	UserByEmail(ctx context.Context, email string) (User, error) // email already normalised
 	Users(ctx context.Context, query string, p Page) (users []User, next string, err error)
 	CountUsersWithRole(ctx context.Context, role string) (int, error)
+	// ActiveWithRole returns the ids of those who hold role and may sign in, in order.
+	// Inside a transaction nobody takes the role, or the right to sign in, from one of
+	// them until it ends.
+	ActiveWithRole(ctx context.Context, role string) (ids []string, err error)
 
 	// UserForLogin returns the user, their password row and the database's clock
 	// in one round trip. A user without a password has a zero Password.

@@ -2,7 +2,9 @@ package identity
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strconv"
@@ -114,7 +116,8 @@ func emailTaken(err error) error {
 // UpdateUser replaces the email address, whether it is verified, the roles and the
 // profile of the user u.ID, and returns the user as they are then. Status is for
 // Lock and Unlock, and the times are the program's: of u they are ignored.
-// Faults: NotFound, Invalid as for CreateUser, Conflict ("email_taken").
+// Faults: NotFound, Invalid as for CreateUser, Conflict ("email_taken",
+// "last_administrator").
 func (s *Service) UpdateUser(ctx context.Context, actor string, u User) (User, error) {
 	var err error
 	if u.Email, err = NormalizeEmail(u.Email); err != nil {
@@ -126,20 +129,22 @@ func (s *Service) UpdateUser(ctx context.Context, actor string, u User) (User, e
 	if err := checkProfile(u.Profile); err != nil {
 		return User{}, err
 	}
-	err = s.Store.InTx(ctx, func(ctx context.Context) error {
+	err = s.keepAdministrator(ctx, func(ctx context.Context, lose func(User) error) error {
 		old, err := s.User(ctx, u.ID)
 		if err != nil {
 			return err
+		}
+		if !slices.Contains(u.Roles, RoleAdmin) {
+			if err := lose(old); err != nil {
+				return err
+			}
 		}
 		u.Status, u.CreatedAt, u.LastLoginAt = old.Status, old.CreatedAt, old.LastLoginAt
 		u.UpdatedAt = s.Now().UTC().Truncate(time.Microsecond)
 		if err := s.Store.UpdateUser(ctx, u); err != nil {
 			return emailTaken(err)
 		}
-		return s.Trail.Record(ctx, audit.Event{
-			Kind: audit.UserUpdated, Actor: actor, Subject: u.ID,
-			Detail: map[string]string{"changed": strings.Join(changed(old, u), " "), "roles": strings.Join(u.Roles, " ")},
-		})
+		return s.Trail.Record(ctx, audit.Event{Kind: audit.UserUpdated, Actor: actor, Subject: u.ID, Detail: changes(old, u)})
 	})
 	if err != nil {
 		return User{}, fmt.Errorf("update user %s: %w", u.ID, err)
@@ -147,30 +152,59 @@ func (s *Service) UpdateUser(ctx context.Context, actor string, u User) (User, e
 	return u, nil
 }
 
-// changed names the parts of a user that differ.
-func changed(a, b User) []string {
+// changes tells the trail which parts of a user differ, what they were and what they
+// are: of the profile each claim.
+func changes(a, b User) map[string]string {
+	detail := map[string]string{"roles": strings.Join(b.Roles, " ")}
 	var names []string
-	for _, part := range []struct {
-		name string
-		same bool
-	}{
-		{"email", a.Email == b.Email},
-		{"email_verified", a.EmailVerified == b.EmailVerified},
-		{"roles", slices.Equal(a.Roles, b.Roles)},
-		{"profile", reflect.DeepEqual(a.Profile, b.Profile)},
-	} {
-		if !part.same {
-			names = append(names, part.name)
+	differ := func(part, name, was, now string) {
+		if was == now {
+			return
+		}
+		if !slices.Contains(names, part) {
+			names = append(names, part)
+		}
+		audit.Changed(detail, name, was, now)
+	}
+	differ("email", "email", a.Email, b.Email)
+	differ("email_verified", "email_verified", strconv.FormatBool(a.EmailVerified), strconv.FormatBool(b.EmailVerified))
+	differ("roles", "roles", strings.Join(a.Roles, " "), strings.Join(b.Roles, " "))
+	was, now := a.Profile.members(), b.Profile.members()
+	for _, name := range slices.Sorted(maps.Keys(was)) {
+		differ("profile", "profile."+name, was[name], now[name])
+	}
+	detail["changed"] = strings.Join(names, " ")
+	return detail
+}
+
+// members returns every claim of p as text, "" for one that is not known.
+func (p Profile) members() map[string]string {
+	out := map[string]string{}
+	v := reflect.ValueOf(p)
+	for i := range v.NumField() {
+		name, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("json"), ",")
+		out[name] = ""
+		switch f := v.Field(i); {
+		case f.IsZero():
+		case f.Kind() == reflect.Pointer:
+			text, _ := json.Marshal(f.Interface()) // an address: strings always marshal
+			out[name] = string(text)
+		default:
+			out[name] = fmt.Sprint(f.Interface())
 		}
 	}
-	return names
+	return out
 }
 
 // DeleteUser removes a user with their password and sessions; their id is never
-// given to another. Fault: NotFound.
+// given to another. Faults: NotFound, Conflict ("last_administrator").
 func (s *Service) DeleteUser(ctx context.Context, actor, userID string) error {
-	err := s.Store.InTx(ctx, func(ctx context.Context) error {
-		if _, err := s.User(ctx, userID); err != nil {
+	err := s.keepAdministrator(ctx, func(ctx context.Context, lose func(User) error) error {
+		u, err := s.User(ctx, userID)
+		if err != nil {
+			return err
+		}
+		if err := lose(u); err != nil {
 			return err
 		}
 		ended, err := s.Store.EndSessions(ctx, userID)
@@ -190,13 +224,23 @@ func (s *Service) DeleteUser(ctx context.Context, actor, userID string) error {
 
 // Lock stops a user from signing in, ends every session and revokes every grant,
 // as one change: whoever holds a token of theirs does not get it back with Unlock.
-// A locked user stays as they are, but for grants that are left.
+// A locked user stays as they are, but for grants that are left. Faults: NotFound,
+// Conflict ("last_administrator").
 func (s *Service) Lock(ctx context.Context, actor, userID, reason string) error {
 	detail := map[string]string{}
 	if reason != "" {
 		detail["reason"] = reason
 	}
-	err := s.Store.InTx(ctx, func(ctx context.Context) error {
+	err := s.keepAdministrator(ctx, func(ctx context.Context, lose func(User) error) error {
+		u, err := s.User(ctx, userID)
+		if err != nil {
+			return err
+		}
+		if u.Status != Locked {
+			if err := lose(u); err != nil {
+				return err
+			}
+		}
 		revoked, err := s.Store.RevokeGrants(ctx, userID, "")
 		if err != nil {
 			return err

@@ -34,6 +34,10 @@ var (
 	queryCountRole   = each(
 		`SELECT count(*) FROM users WHERE roles <> '[]' AND roles::jsonb ? $1`,
 		`SELECT count(*) FROM users WHERE roles <> '[]' AND EXISTS (SELECT 1 FROM json_each(users.roles) WHERE value = $1)`)
+	// In one order, so that two who hold them wait for each other and never for good.
+	queryActiveRole = each(
+		`SELECT id FROM users WHERE roles <> '[]' AND roles::jsonb ? $1 AND status = 'active' ORDER BY id FOR NO KEY UPDATE`,
+		`SELECT id FROM users WHERE roles <> '[]' AND status = 'active' AND EXISTS (SELECT 1 FROM json_each(users.roles) WHERE value = $1) ORDER BY id`)
 
 	queryUserForLogin = both(`SELECT ` + userColumns + `, coalesce(p.hash, ''), coalesce(p.failures, 0), coalesce(p.last_failure_at, 0), coalesce(p.changed_at, 0), {now}
 		FROM users u LEFT JOIN passwords p ON p.user_id = u.id WHERE u.email = $1`)
@@ -174,6 +178,11 @@ func containing(s string) string {
 func (d *DB) CountUsersWithRole(ctx context.Context, role string) (n int, err error) {
 	err = d.one(ctx, queryCountRole, []any{role}, &n)
 	return n, err
+}
+
+// ActiveWithRole implements identity.Store.
+func (d *DB) ActiveWithRole(ctx context.Context, role string) ([]string, error) {
+	return d.ids(ctx, queryActiveRole, role)
 }
 
 // UserForLogin implements identity.Store.

@@ -132,9 +132,9 @@ func (a *app) applyPlan(ctx context.Context, b *backend, p clientPlan) error {
 				did.Secret = made.Secret
 			}
 		case admin.Update:
-			_, failed = b.UpdateClient(ctx, ch.Client)
+			_, failed = b.UpdateClient(ctx, ch.Client, ch.Seen)
 		case admin.Delete:
-			failed = b.DeleteClient(ctx, ch.ID)
+			failed = b.DeleteClient(ctx, ch.ID, ch.Seen)
 		}
 		if failed != nil {
 			failed = fmt.Errorf("%s %s: %w", ch.Action, ch.ID, failed)

@@ -245,10 +245,11 @@ func (a *app) clientUpdate() *cobra.Command {
 		if err != nil {
 			return err
 		}
+		seen := admin.ClientTag(have)
 		if err := flags.apply(a, c.Flags(), &have); err != nil {
 			return err
 		}
-		if have, err = b.UpdateClient(ctx, have); err != nil {
+		if have, err = b.UpdateClient(ctx, have, seen); err != nil {
 			return err
 		}
 		return a.print(clientView(have, "", have))

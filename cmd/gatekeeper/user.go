@@ -222,6 +222,7 @@ func (a *app) userUpdate() *cobra.Command {
 		if err != nil {
 			return err
 		}
+		seen := admin.UserTag(u)
 		if f.Changed("email") {
 			u.EmailVerified = u.EmailVerified && u.Email == email
 			u.Email = email
@@ -241,7 +242,7 @@ func (a *app) userUpdate() *cobra.Command {
 		if f.Changed("name") {
 			u.Profile.Name = name
 		}
-		if u, err = b.UpdateUser(ctx, u); err != nil {
+		if u, err = b.UpdateUser(ctx, u, seen); err != nil {
 			return err
 		}
 		return a.showUser(u, "")
