@@ -39,6 +39,9 @@ func (s *Service) CreateClient(ctx context.Context, in ClientInput) (ClientWithS
 	c.Secrets = keep
 	c.CreatedAt, c.UpdatedAt = time.Time{}, time.Time{} // the store's to set
 	err = s.change(ctx, audit.ClientCreated, c.ID, map[string]string{"type": string(c.Type)}, func(ctx context.Context) error {
+		if err := s.nobodysID(ctx, c.ID); err != nil {
+			return err
+		}
 		if err := s.Store.InsertClient(ctx, c); err != nil {
 			return fmt.Errorf("insert: %w", err)
 		}
@@ -54,6 +57,19 @@ func (s *Service) CreateClient(ctx context.Context, in ClientInput) (ClientWithS
 		return ClientWithSecret{}, fmt.Errorf("create client %s: %w", c.ID, err)
 	}
 	return ClientWithSecret{Client: shown(c), Secret: plain}, nil
+}
+
+// nobodysID keeps client ids apart from people's: a token that a client got for
+// itself has its id as subject (RFC 9700 section 4.15).
+func (s *Service) nobodysID(ctx context.Context, id string) error {
+	_, err := s.People.User(ctx, strings.ToLower(id))
+	switch {
+	case fault.Is(err, fault.NotFound):
+		return nil
+	case err != nil:
+		return fmt.Errorf("look whether %s is a person's id: %w", id, err)
+	}
+	return &fault.Error{Kind: fault.Invalid, Code: "invalid_client_metadata", Rule: "client_id_nobodys", Detail: "This is the id of a person."}
 }
 
 // UpdateClient replaces an application whole, but for its secrets and its birth.

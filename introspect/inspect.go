@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/gatekeeper-oidc/gatekeeper/identity"
 	"github.com/gatekeeper-oidc/gatekeeper/internal/meter"
+	"github.com/gatekeeper-oidc/gatekeeper/internal/web"
 	"github.com/gatekeeper-oidc/gatekeeper/oauth2"
 )
 
@@ -82,9 +84,18 @@ func (i *Inspector) inspect(ctx context.Context, caller oauth2.Client, token str
 		return Answer{}, fmt.Errorf("introspect for client %s: %w", caller.ID, err)
 	}
 	if !i.entitled(caller, t) {
+		i.withheld(ctx, caller, t)
 		return Answer{}, nil
 	}
 	return i.answer(t), nil
+}
+
+// withheld tells the operator, in the log, why a live token was called inactive: the
+// caller itself learns nothing, and whoever runs it looks for the mistake here.
+func (i *Inspector) withheld(ctx context.Context, caller oauth2.Client, t oauth2.Token) {
+	web.Note(ctx, slog.String("withheld", "the token lives, but is not this caller's to know: give it the token's audience, or introspect_any"),
+		slog.String("token_client", t.ClientID), slog.String("token_audience", strings.Join(t.Audience, " ")),
+		slog.String("caller_audience", strings.Join(caller.Audience, " ")))
 }
 
 // entitled reports whether a live token is caller's to know about (RFC 7662

@@ -30,8 +30,11 @@ type accessClaims struct {
 	ACR      string   `json:"acr,omitempty"`
 	AMR      []string `json:"amr,omitempty"`
 	Actor    *Actor   `json:"act,omitempty"`
+	Use      string   `json:"token_use,omitempty"` // usedForAccess under TypJWT, which alone does not say so
 	*userClaims
 }
+
+const usedForAccess = "access"
 
 type userClaims struct {
 	UID   string   `json:"uid"`
@@ -95,6 +98,9 @@ func (p *Provider) accessFor(ctx context.Context, c *Client, g Grant, u *identit
 
 // mint signs or seals an access token, as the client is registered.
 func (p *Provider) mint(ctx context.Context, c *Client, a accessClaims) (string, error) {
+	if c.AccessTokenTyp == TypJWT {
+		a.Use = usedForAccess
+	}
 	payload, err := json.Marshal(a)
 	if err != nil {
 		return "", fmt.Errorf("access token claims: %w", err)
@@ -102,7 +108,7 @@ func (p *Provider) mint(ctx context.Context, c *Client, a accessClaims) (string,
 	if c.AccessToken == "opaque" {
 		return accessPrefix + base64.RawURLEncoding.EncodeToString(p.cfg.Vault.Seal("access", "access", payload)), nil
 	}
-	return p.cfg.Keys.Sign(ctx, or(c.AccessTokenAlg, keys.RS256), "at+jwt", payload)
+	return p.cfg.Keys.Sign(ctx, or(c.AccessTokenAlg, keys.RS256), or(c.AccessTokenTyp, TypAccessToken), payload)
 }
 
 func or(s, otherwise string) string {

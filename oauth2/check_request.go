@@ -76,7 +76,8 @@ func scopes(_ context.Context, d *draft) *fault.Error {
 	}
 	if len(asked) > 0 && len(d.req.Scopes) == 0 {
 		return invalid("invalid_scope", "None of the requested scopes is registered for the application.").
-			With("received", clip(d.get("scope"), 1024)).With("registered", strings.Join(d.client.Scopes, " "))
+			With("received", clip(d.get("scope"), 1024)).With("registered", strings.Join(d.client.Scopes, " ")).
+			With("registered_itself", strconv.FormatBool(d.client.Dynamic))
 	}
 	return nil
 }
@@ -111,7 +112,8 @@ func resources(_ context.Context, d *draft) *fault.Error {
 
 // mayTarget reports whether a token of c may be for a (RFC 8707 section 2).
 func (p *Provider) mayTarget(c *Client, a string) bool {
-	return slices.Contains(c.Audience, a) || a == p.cfg.Issuer || a == p.cfg.Issuer+"/admin/v1"
+	return slices.Contains(c.Audience, a) || a == p.cfg.Issuer || a == p.cfg.Issuer+"/admin/v1" ||
+		c.Dynamic && slices.Contains(p.cfg.DynamicAudiences, a)
 }
 
 // audience returns what a token of c is for: the resources asked for (RFC 8707),
@@ -128,7 +130,7 @@ func (p *Provider) audience(c *Client, asked []string) ([]string, *fault.Error) 
 		}
 		if !p.mayTarget(c, a) {
 			return nil, invalid("invalid_target", "The resource is not registered for the application.").
-				With("received", clip(a, 512)).With("registered", strings.Join(c.Audience, " "))
+				With("received", clip(a, 512)).With("registered", strings.Join(c.Audience, " ")).With("registered_itself", strconv.FormatBool(c.Dynamic))
 		}
 		if !slices.Contains(out, a) {
 			out = append(out, a)

@@ -69,6 +69,22 @@ const (
 	AudienceAny    = "any"
 )
 
+// The header types of access tokens: the one of RFC 9068 section 2.1, and the one
+// that older verifiers want. A token of the second carries a mark of its own, so
+// that nothing else this server signs passes for one.
+const (
+	TypAccessToken = "at+jwt"
+	TypJWT         = "JWT"
+)
+
+// When a person's grant comes with a refresh token, besides the registration for
+// the grant: with the scope offline_access only (OpenID Connect Core section 11),
+// or always. Without the scope it lives no longer than the person's session.
+const (
+	RefreshOffline    = "offline_access"
+	RefreshRegistered = "registered"
+)
+
 // A SecretHash is a generated client secret as it is kept: a keyed hash. Several
 // may be valid at once while a secret is being rotated.
 type SecretHash struct {
@@ -94,6 +110,7 @@ type Client struct {
 	Audience               []string   `json:"audience,omitempty"`                              // what its tokens may be for, and what a machine answers for
 	FirstParty             bool       `json:"first_party,omitempty"`                           // no consent page
 	InsecureNoPKCE         bool       `json:"insecure_no_pkce,omitempty"`                      // confidential clients only
+	InsecureShortScheme    bool       `json:"insecure_short_scheme,omitempty"`                 // native: a scheme without a dot, which any application may claim
 	IntrospectAny          bool       `json:"introspect_any,omitempty"`                        // may ask about any token of this issuer
 	RequirePAR             bool       `json:"require_pushed_authorization_requests,omitempty"` // RFC 9126 section 6
 	RequireSignedRequest   bool       `json:"require_signed_request_object,omitempty"`         // RFC 9101 section 10.5
@@ -101,15 +118,19 @@ type Client struct {
 	InitiateLoginURI       string     `json:"initiate_login_uri,omitempty"`
 
 	AuthMethod        string          `json:"auth_method"`
+	ExactAuthMethod   bool            `json:"exact_auth_method,omitempty"`               // a secret comes by AuthMethod and no other way
 	AssertionAlg      string          `json:"token_endpoint_auth_signing_alg,omitempty"` // "": any of AssertionAlgs
 	AssertionAudience string          `json:"assertion_audience,omitempty"`              // AudienceOne, AudienceIssuer or AudienceAny
+	AssertionMaxAge   int             `json:"assertion_max_age,omitempty"`               // seconds one may live; 0: five minutes
 	JWKS              json.RawMessage `json:"jwks,omitempty"`                            // public keys, by value
 	JWKSURI           string          `json:"jwks_uri,omitempty"`                        // or by reference
 
 	AccessToken     string `json:"access_token,omitempty"`      // "jwt" (default) or "opaque"
 	AccessTokenAlg  string `json:"access_token_alg,omitempty"`  // default RS256
+	AccessTokenTyp  string `json:"access_token_typ,omitempty"`  // header of a JWT: TypAccessToken (default) or TypJWT
 	AccessTokenTTL  int    `json:"access_token_ttl,omitempty"`  // seconds; 0: the server's
 	RefreshTokenTTL int    `json:"refresh_token_ttl,omitempty"` // seconds; 0: the server's
+	Refresh         string `json:"refresh,omitempty"`           // RefreshOffline or RefreshRegistered; "": by its kind and the server
 
 	// How what the server says to the client is signed, and encrypted with the
 	// client's own key. An empty signing algorithm means RS256 for an ID token and a
@@ -169,6 +190,17 @@ func (c *Client) Pairwise() bool { return c.SubjectType == SubjectPairwise }
 
 // May reports whether the client is registered for a grant.
 func (c *Client) May(grant string) bool { return slices.Contains(c.Grants, grant) }
+
+// Accepts reports whether a credential of this method may prove the client: the
+// registered one, and for a plain secret either way it can be sent, because most
+// libraries choose by what discovery offers.
+func (c *Client) Accepts(method string) bool {
+	if method == c.AuthMethod {
+		return true
+	}
+	plain := func(m string) bool { return m == AuthBasic || m == AuthPost }
+	return !c.ExactAuthMethod && plain(method) && plain(c.AuthMethod)
+}
 
 // KeepsSecret reports whether the client has a secret: to authenticate with, or to
 // have its answers signed with.

@@ -70,6 +70,9 @@ func (p *Provider) refuseClient(r *http.Request, cred credential, cause error) e
 	var why *fault.Error
 	if errors.As(cause, &why) {
 		f.Facts = why.Facts
+		if slices.ContainsFunc(why.Facts, func(x fault.Fact) bool { return x.Name == "assertion_life" }) { // whoever hears this has its key
+			f.Detail, f.Rule = "The client assertion lives too long: at most five minutes, unless the operator allows the client more.", "assertion_life"
+		}
 	}
 	return f.With("client_id", clip(cred.id, 100)).With("method", cred.method)
 }
@@ -148,7 +151,7 @@ func basicCredential(values []string) (*credential, error) {
 
 // proves reports why cred does not prove that the caller is c.
 func (p *Provider) proves(r *http.Request, c *Client, cred credential) error {
-	if cred.method != c.AuthMethod {
+	if !c.Accepts(cred.method) {
 		return (&fault.Error{Kind: fault.Unauthenticated, Code: "invalid_client", Detail: "The client is registered for another method."}).
 			With("registered_method", c.AuthMethod)
 	}
@@ -221,12 +224,12 @@ var assertionChecks = []struct {
 	}},
 	{"assertion_audience", assertionAudience},
 	{"assertion_exp", func(p *Provider, _ *Client, a *assertionClaims) string {
-		now, expires := p.cfg.Now(), time.Unix(a.Expires, 0)
-		if a.Expires == 0 || !now.Before(expires.Add(leeway)) || expires.After(now.Add(5*time.Minute+leeway)) {
-			return "not within five minutes"
+		if a.Expires == 0 || !p.cfg.Now().Before(time.Unix(a.Expires, 0).Add(leeway)) {
+			return "passed or missing"
 		}
 		return ""
 	}},
+	{"assertion_life", assertionLife},
 	{"assertion_iat", func(p *Provider, _ *Client, a *assertionClaims) string {
 		soon := p.cfg.Now().Add(leeway)
 		if time.Unix(a.NotUntil, 0).After(soon) || time.Unix(a.IssuedAt, 0).After(soon) {
@@ -240,6 +243,22 @@ var assertionChecks = []struct {
 		}
 		return ""
 	}},
+}
+
+// assertionLife bounds how long an assertion may be used, and so how long its jti
+// is remembered: five minutes, or what an operator allows the client.
+func assertionLife(p *Provider, c *Client, a *assertionClaims) string {
+	if left := time.Unix(a.Expires, 0).Sub(p.cfg.Now()); left > c.assertionMaxAge()+leeway {
+		return left.Round(time.Second).String() + ", and " + c.assertionMaxAge().String() + " is the most"
+	}
+	return ""
+}
+
+func (c *Client) assertionMaxAge() time.Duration {
+	if c.AssertionMaxAge > 0 {
+		return time.Duration(c.AssertionMaxAge) * time.Second
+	}
+	return 5 * time.Minute
 }
 
 // assertionAudience holds aud to the client's profile.

@@ -25,6 +25,7 @@ func TestClientAuthentication(t *testing.T) {
 	onEach(t, func(t *testing.T, f *fixture) {
 		b := f.app("basic", machine)
 		p := f.app("post", machine, func(c *oauth2.Client) { c.AuthMethod = oauth2.AuthPost })
+		e := f.app("exact", machine, func(c *oauth2.Client) { c.AuthMethod, c.ExactAuthMethod = oauth2.AuthPost, true })
 		f.app("off", machine, func(c *oauth2.Client) { c.Disabled = true })
 		f.app("pub", public)
 		type form = map[string]string
@@ -45,8 +46,10 @@ func TestClientAuthentication(t *testing.T) {
 			{"an assertion type alone", "", form{"client_id": "post", "client_assertion_type": "x"}, 400, "invalid_request"},
 			{"an assertion without its type", "", form{"client_id": "post", "client_assertion": "a.b.c"}, 400, "invalid_request"},
 			{"another id in the body", basic("basic", b.secret), form{"client_id": "post"}, 400, "invalid_request"},
-			{"basic of a client for post", basic("post", p.secret), nil, 401, "invalid_client"},
-			{"post of a client for basic", "", form{"client_id": "basic", "client_secret": b.secret}, 401, "invalid_client"},
+			{"basic of a client for post", basic("post", p.secret), nil, 200, ""},
+			{"post of a client for basic", "", form{"client_id": "basic", "client_secret": b.secret}, 200, ""},
+			{"basic of a client for post alone", basic("exact", e.secret), nil, 401, "invalid_client"},
+			{"post of a client for post alone", "", form{"client_id": "exact", "client_secret": e.secret}, 200, ""},
 			{"a wrong secret", basic("basic", p.secret), nil, 401, "invalid_client"},
 			{"an empty secret", basic("basic", ""), nil, 401, "invalid_client"},
 			{"a confidential client without one", "", form{"client_id": "basic"}, 401, "invalid_client"},

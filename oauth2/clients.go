@@ -6,8 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/google/uuid"
-
 	"github.com/gatekeeper-oidc/gatekeeper/identity"
 )
 
@@ -95,16 +93,15 @@ func (p *Provider) preset(c *Client) {
 	}
 }
 
-var clientID = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._~-]{0,99}$`)
+var clientID = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._~:/@+-]{0,99}$`)
 
-// clientIDForm keeps client ids apart from user ids, which are UUIDs: sub is a
-// client id for client credentials (RFC 9700 section 4.15).
+// clientIDForm takes the ids of other systems too, so that applications can move
+// here with theirs: UUIDs, addresses, urn:… What keeps an id from being a user's,
+// whoever inserts the client has to see to (RFC 9700 section 4.15): sub is a
+// client id for client credentials.
 func clientIDForm(_ *Provider, c *Client) string {
-	if !clientID.MatchString(c.ID) {
-		return "A client id has 1 to 100 letters, digits, dots, dashes, underscores or tildes, and begins with a letter or digit."
-	}
-	if _, err := uuid.Parse(c.ID); err == nil {
-		return "A client id may not look like a user's id."
+	if !clientID.MatchString(c.ID) || strings.Contains(c.ID, "/../") {
+		return "A client id has 1 to 100 letters, digits and . - _ ~ : / @ +, and begins with a letter or digit."
 	}
 	return ""
 }
@@ -177,16 +174,19 @@ func redirectURIsFit(_ *Provider, c *Client) string {
 		return "At most a hundred redirect URIs."
 	}
 	for _, u := range c.RedirectURIs {
-		if why := addressFits(c.Type, u); why != "" {
+		if why := addressFits(c, u); why != "" {
 			return why + " (" + clip(u, 200) + ")"
 		}
+	}
+	if c.InsecureShortScheme && c.Type != Native {
+		return "Only a native client may use a scheme of its own."
 	}
 	return ""
 }
 
 func postLogoutFit(_ *Provider, c *Client) string {
 	for _, u := range c.PostLogoutRedirectURIs {
-		if why := addressFits(c.Type, u); why != "" {
+		if why := addressFits(c, u); why != "" {
 			return why + " (" + clip(u, 200) + ")"
 		}
 	}
@@ -194,7 +194,7 @@ func postLogoutFit(_ *Provider, c *Client) string {
 }
 
 // addressFits says what is wrong with an address a browser will be sent to.
-func addressFits(t ClientType, uri string) string {
+func addressFits(c *Client, uri string) string {
 	if len(uri) > limits["redirect_uri"] {
 		return "A redirect URI has at most 2048 characters."
 	}
@@ -215,12 +215,12 @@ func addressFits(t ClientType, uri string) string {
 	case strings.Contains(u.Path, "/../") || strings.HasSuffix(u.Path, "/..") || strings.Contains(u.Path, "/./"):
 		return "A redirect URI has no relative path segments."
 	}
-	return schemeFits(t, u)
+	return schemeFits(c, u)
 }
 
 // schemeFits says what is wrong with the scheme of an address a browser will be
-// sent to, for a client of type t.
-func schemeFits(t ClientType, u *url.URL) string {
+// sent to.
+func schemeFits(c *Client, u *url.URL) string {
 	switch u.Scheme {
 	case "https":
 		if u.Host == "" {
@@ -233,11 +233,14 @@ func schemeFits(t ClientType, u *url.URL) string {
 		}
 		return "A redirect URI uses https; http is for this computer alone (localhost, 127.0.0.1, [::1])."
 	default:
-		if t != Native {
+		if c.Type != Native {
 			return "Only a native client may use a scheme of its own."
 		}
-		if !strings.Contains(u.Scheme, ".") {
-			return "A scheme of one's own is a domain in reverse, with a dot (RFC 8252 section 7.1)."
+		if slices.Contains([]string{"javascript", "data", "vbscript", "file", "blob", "about", "mailto", "tel", "ws", "wss", "ftp"}, u.Scheme) {
+			return "No application has this scheme to itself."
+		}
+		if !strings.Contains(u.Scheme, ".") && !c.InsecureShortScheme {
+			return "A scheme of one's own is a domain in reverse, with a dot (RFC 8252 section 7.1); an operator may allow another with insecure_short_scheme."
 		}
 		if u.Opaque != "" {
 			return "A redirect URI has a slash after its scheme (RFC 8252 section 7.1)."
@@ -274,6 +277,12 @@ func accessTokenKind(_ *Provider, c *Client) string {
 	if c.AccessToken != "jwt" && c.AccessToken != "opaque" {
 		return "An access token is jwt or opaque."
 	}
+	if !slices.Contains([]string{"", TypAccessToken, TypJWT}, c.AccessTokenTyp) {
+		return "The header type of access tokens is at+jwt or JWT."
+	}
+	if !slices.Contains([]string{"", RefreshOffline, RefreshRegistered}, c.Refresh) {
+		return "A refresh token comes with offline_access or is registered for."
+	}
 	return ""
 }
 
@@ -281,6 +290,9 @@ func lifetimesFit(_ *Provider, c *Client) string {
 	const day, year = 86_400, 31_536_000
 	if c.AccessTokenTTL < 0 || c.AccessTokenTTL > day || c.RefreshTokenTTL < 0 || c.RefreshTokenTTL > year {
 		return "An access token lives at most a day, a refresh token at most a year."
+	}
+	if c.AssertionMaxAge < 0 || c.AssertionMaxAge > day {
+		return "A client assertion lives at most a day."
 	}
 	if c.DefaultMaxAge != nil && *c.DefaultMaxAge < 0 {
 		return "The default max_age is a number of seconds."

@@ -19,8 +19,15 @@ func TestCheckClientRefuses(t *testing.T) {
 			name, rule string
 			edit       func(c *oauth2.Client)
 		}{
-			{"an id with a slash", "client_id_form", func(c *oauth2.Client) { c.ID = "a/b" }},
-			{"an id like a user's", "client_id_form", func(c *oauth2.Client) { c.ID = f.user.ID }},
+			{"an id with a space", "client_id_form", func(c *oauth2.Client) { c.ID = "a b" }},
+			{"an id that climbs", "client_id_form", func(c *oauth2.Client) { c.ID = "a/../b" }},
+			{"a header type nobody knows", "access_token_kind", func(c *oauth2.Client) { c.AccessTokenTyp = "jwt" }},
+			{"refresh tokens nobody knows when", "access_token_kind", func(c *oauth2.Client) { c.Refresh = "always" }},
+			{"assertions of a week", "lifetimes", func(c *oauth2.Client) { c.AssertionMaxAge = 7 * 86_400 }},
+			{"a short scheme of a web client", "redirect_uris", func(c *oauth2.Client) { c.InsecureShortScheme = true }},
+			{"a short scheme that is everybody's", "redirect_uris", func(c *oauth2.Client) {
+				c.Type, c.InsecureShortScheme, c.RedirectURIs = oauth2.Native, true, []string{"javascript:/x"}
+			}},
 			{"an unknown type", "client_type_known", func(c *oauth2.Client) { c.Type = "toaster" }},
 			{"an unknown method", "auth_method_known", func(c *oauth2.Client) { c.AuthMethod = "tls_client_auth" }},
 			{"a public machine", "auth_method_known", func(c *oauth2.Client) { c.Type, c.AuthMethod = oauth2.Machine, oauth2.AuthNone }},

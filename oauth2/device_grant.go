@@ -77,13 +77,13 @@ func (p *Provider) pollDevice(ctx context.Context, w *work) error {
 }
 
 // issue mints what a grant of ours gives: an access token, a refresh token for
-// offline_access if the client may use one, and an ID token for openid.
+// its client if it may have one, and an ID token for openid.
 func (p *Provider) issue(ctx context.Context, w *work) error {
 	s := strategies{p}
 	if _, _, err := s.GenerateAccessToken(ctx, nil); err != nil {
 		return err
 	}
-	if w.client.May(GrantRefresh) && slices.Contains(w.scopes, "offline_access") {
+	if p.refreshes(w.client, w.scopes) {
 		if _, _, err := s.GenerateRefreshToken(ctx, nil); err != nil {
 			return err
 		}

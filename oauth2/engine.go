@@ -2,6 +2,7 @@ package oauth2
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/ory/fosite"
@@ -15,7 +16,11 @@ import (
 type engine struct{ fosite *fosite.Fosite }
 
 // settings are fosite's, but for what depends on the client of the request.
-type settings struct{ *fosite.Config }
+type settings struct {
+	*fosite.Config
+
+	p *Provider
+}
 
 // GetEnforcePKCE requires PKCE of every client that did not opt out.
 func (settings) GetEnforcePKCE(ctx context.Context) bool {
@@ -23,12 +28,21 @@ func (settings) GetEnforcePKCE(ctx context.Context) bool {
 	return w.client.Public() || !w.client.InsecureNoPKCE
 }
 
+// GetRefreshTokenScopes are the scopes without one of which there is no refresh
+// token; none where the registration for the grant is enough.
+func (s settings) GetRefreshTokenScopes(ctx context.Context) []string {
+	if s.p.byRegistration(workFrom(ctx).client) {
+		return nil
+	}
+	return []string{"offline_access"}
+}
+
 // GetEnforcePKCEForPublicClients is true whatever else is said.
 func (settings) GetEnforcePKCEForPublicClients(context.Context) bool { return true }
 
 func newEngine(p *Provider) *engine {
 	secret := p.cfg.Vault.Subkey("fosite")
-	s := settings{&fosite.Config{
+	s := settings{p: p, Config: &fosite.Config{
 		GlobalSecret:                   secret[:],
 		AccessTokenIssuer:              p.cfg.Issuer,
 		IDTokenIssuer:                  p.cfg.Issuer,
@@ -37,7 +51,6 @@ func newEngine(p *Provider) *engine {
 		RefreshTokenLifespan:           p.cfg.Lifetimes.Refresh,
 		AuthorizeCodeLifespan:          p.cfg.Lifetimes.Code,
 		IDTokenLifespan:                p.cfg.Lifetimes.IDToken,
-		RefreshTokenScopes:             []string{"offline_access"},
 		EnforcePKCE:                    true,
 		EnforcePKCEForPublicClients:    true,
 		EnablePKCEPlainChallengeMethod: false,
@@ -175,6 +188,25 @@ func (l link) PopulateTokenEndpointResponse(ctx context.Context, _ fosite.Access
 		r.SetTokenType("bearer")
 	}
 	return nil
+}
+
+// refreshes reports whether a person's grant to c, with these scopes, comes with a
+// refresh token.
+func (p *Provider) refreshes(c *Client, scopes []string) bool {
+	return c.May(GrantRefresh) && (p.byRegistration(c) || slices.Contains(scopes, "offline_access"))
+}
+
+// byRegistration reports whether c gets refresh tokens for being registered for
+// them; without offline_access they live no longer than the person's session.
+func (p *Provider) byRegistration(c *Client) bool {
+	switch or(c.Refresh, p.cfg.Refresh) {
+	case RefreshRegistered:
+		return true
+	case RefreshOffline:
+		return false
+	default:
+		return c.FirstParty || c.Type == Native
+	}
 }
 
 // accessTTL is how long an access token of c lives.

@@ -39,12 +39,13 @@ func (p *Provider) liveID(ctx context.Context, c *Client, raw string) (Token, er
 	var claims struct {
 		idClaims
 		Audience audience `json:"aud"`
+		Use      string   `json:"token_use"` // an access token says so
 	}
 	if err := json.Unmarshal(payload, &claims); err != nil {
 		return Token{}, ErrInactive
 	}
 	now := p.cfg.Now()
-	if claims.Issuer != p.cfg.Issuer || !slices.Equal(claims.Audience, audience{c.ID}) || claims.Session == "" ||
+	if claims.Use != "" || claims.Issuer != p.cfg.Issuer || !slices.Equal(claims.Audience, audience{c.ID}) || claims.Session == "" ||
 		!now.Before(time.Unix(claims.Expires, 0)) || time.Unix(claims.IssuedAt, 0).After(now.Add(leeway)) {
 		return Token{}, ErrInactive
 	}

@@ -457,7 +457,7 @@ func TestPoliciesAreWhole(t *testing.T) {
 		{"a policy without exchange", "exchange", func(c *oauth2.Client) { exchanger()(c); c.Grants = c.Grants[1:] }},
 		{"exchange for nothing", "exchange", exchanger(func(x *oauth2.Exchange) { x.Audiences = nil })},
 		{"exchange for no audience", "exchange", exchanger(func(x *oauth2.Exchange) { x.Audiences = []string{"https://a.example#b"} })},
-		{"exchange from no client", "exchange", exchanger(func(x *oauth2.Exchange) { x.Clients = []string{"a/b"} })},
+		{"exchange from no client", "exchange", exchanger(func(x *oauth2.Exchange) { x.Clients = []string{"a b"} })},
 		{"exchange that registered itself", "exchange", func(c *oauth2.Client) { exchanger()(c); c.Dynamic = true }},
 		{"exchange by a public client", "grants_fit", func(c *oauth2.Client) { exchanger()(c); c.Type, c.AuthMethod = oauth2.Web, oauth2.AuthNone }},
 		{"assertions", "", bearer},

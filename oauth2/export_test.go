@@ -60,7 +60,7 @@ func AssertionIssuer(token string) string {
 }
 
 // AddressFits is what registration says of a redirect URI.
-func AddressFits(t ClientType, uri string) string { return addressFits(t, uri) }
+func AddressFits(t ClientType, uri string) string { return addressFits(&Client{Type: t}, uri) }
 
 // NewUserCode makes a user code.
 func NewUserCode() string { return newUserCode() }

@@ -28,11 +28,12 @@ func (p *Provider) VerifyHint(ctx context.Context, idToken string) (Hint, error)
 	var c struct {
 		idClaims
 		Audience audience `json:"aud"`
+		Use      string   `json:"token_use"` // an access token says so
 	}
 	if err := json.Unmarshal(payload, &c); err != nil {
 		return Hint{}, fmt.Errorf("%w: %w", ErrInactive, err)
 	}
-	if c.Issuer != p.cfg.Issuer || c.Subject == "" || len(c.Audience) != 1 || c.Expires == 0 { // signed userinfo has no exp
+	if c.Use != "" || c.Issuer != p.cfg.Issuer || c.Subject == "" || len(c.Audience) != 1 || c.Expires == 0 { // signed userinfo has no exp
 		return Hint{}, ErrInactive
 	}
 	if time.Unix(c.IssuedAt, 0).After(p.cfg.Now().Add(leeway)) {

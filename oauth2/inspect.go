@@ -170,14 +170,18 @@ func (p *Provider) claimsOf(ctx context.Context, token string) (accessClaims, er
 		}
 		return a, nil
 	}
-	payload, err := p.cfg.Keys.VerifyContext(ctx, token, "at+jwt")
+	typ := TypAccessToken
+	if headerType(token) == TypJWT { // of a client that wants it so
+		typ = TypJWT
+	}
+	payload, err := p.cfg.Keys.VerifyContext(ctx, token, typ)
 	if errors.Is(err, keys.ErrSignature) {
 		return a, ErrInactive
 	}
 	if err != nil {
 		return a, fmt.Errorf("verify access token: %w", err)
 	}
-	if err := json.Unmarshal(payload, &a); err != nil {
+	if err := json.Unmarshal(payload, &a); err != nil || typ == TypJWT && a.Use != usedForAccess {
 		return a, ErrInactive
 	}
 	return a, nil

@@ -154,6 +154,20 @@ func encryptionKnown(p *Provider, c *Client) string {
 	return ""
 }
 
+// headerType returns the typ a compact JWS says it has, "" if it is none; nothing
+// is believed yet.
+func headerType(token string) string {
+	head, _, ok := strings.Cut(token, ".")
+	raw, err := base64.RawURLEncoding.DecodeString(head)
+	var h struct {
+		Typ string `json:"typ"`
+	}
+	if !ok || err != nil || json.Unmarshal(raw, &h) != nil {
+		return ""
+	}
+	return h.Typ
+}
+
 // unverified returns the algorithm and the claims of a compact JWS without
 // believing either: for choosing whose key must have signed it.
 func unverified(token string) (alg string, claims []byte) {

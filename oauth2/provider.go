@@ -51,7 +51,14 @@ type Config struct {
 	// ResponseTypes this server offers; empty: code alone. What else there is passes
 	// tokens through the browser, and is off unless an operator wants it.
 	ResponseTypes []string
-	SignUp        bool // prompt=create leads to the sign-up page
+	// DynamicAudiences are what applications that registered themselves may ask
+	// tokens for (RFC 8707), each, besides what an operator gave one of them.
+	DynamicAudiences []string
+	// Refresh is RefreshOffline or RefreshRegistered, for clients that say neither;
+	// "" is RefreshRegistered for native and first-party clients and RefreshOffline
+	// for the others.
+	Refresh string
+	SignUp  bool // prompt=create leads to the sign-up page
 	// Used is told that an application that registered itself is in use; nil: nobody
 	// is. It must not block.
 	Used func(clientID string)

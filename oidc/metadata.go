@@ -79,8 +79,24 @@ func describe(c *oauth2.Client, got map[string]json.RawMessage) error {
 	}
 	if c.Type == oauth2.Web && c.Public() {
 		c.Type = oauth2.SPA // the same to the application; to us, one without a server
+		if _, said := got["application_type"]; !said && onThisComputer(c.RedirectURIs) {
+			c.Type = oauth2.Native
+		}
 	}
 	return nil
+}
+
+// onThisComputer reports whether every answer goes to the computer of the person:
+// then an application that does not say what it is is an installed one, which opens
+// another port each time (RFC 8252 section 7.3).
+func onThisComputer(redirects []string) bool {
+	for _, uri := range redirects {
+		u, err := url.Parse(uri)
+		if err != nil || u.Scheme == "https" || u.Scheme == "http" && !slices.Contains([]string{"localhost", "127.0.0.1", "::1"}, u.Hostname()) {
+			return false
+		}
+	}
+	return len(redirects) > 0
 }
 
 // A registrationRule is one about who registers itself, beyond what holds for

@@ -14,9 +14,10 @@ import (
 const pathRegister = "/oidc/register"
 
 // Routes mounts the registration endpoint and what each application has below it.
-// No page of another site has any business here, so there is no CORS.
+// Any origin may register, because applications that run in a browser do; no page of
+// another site has any business with what is registered already.
 func (r *Registrar) Routes(m *web.Mux) {
-	m.Resource("POST "+pathRegister, r.counted("register", r.register), nil)
+	m.Resource("POST "+pathRegister, r.counted("register", r.register), web.AnyOrigin)
 	m.Resource("GET "+pathRegister+"/{client}", r.counted("read", r.read), nil)
 	m.Resource("PUT "+pathRegister+"/{client}", r.counted("update", r.replace), nil)
 	m.Resource("DELETE "+pathRegister+"/{client}", r.counted("delete", r.remove), nil)

@@ -121,7 +121,7 @@ func TestEveryMemberIsDecided(t *testing.T) {
 	t.Parallel()
 	operators := []string{
 		"ID", "Audience", "FirstParty", "InsecureNoPKCE", "IntrospectAny", "AssertionAudience", "AccessToken", "AccessTokenAlg", "AccessTokenTTL",
-		"RefreshTokenTTL", "Dynamic", "Disabled", "Secrets", "CreatedAt", "UpdatedAt",
+		"RefreshTokenTTL", "ExactAuthMethod", "AssertionMaxAge", "AccessTokenTyp", "Refresh", "InsecureShortScheme", "Dynamic", "Disabled", "Secrets", "CreatedAt", "UpdatedAt",
 	}
 	full := oauth2.Client{}
 	v := reflect.ValueOf(&full).Elem()
@@ -341,8 +341,9 @@ func TestRegistrationIsLimited(t *testing.T) {
 	r.refuses("a guess", http.StatusTooManyRequests, "too_many_requests", status, out)
 }
 
-// TestRegistrationHasNoCORS: no page of another site reads an answer.
-func TestRegistrationHasNoCORS(t *testing.T) {
+// TestRegistrationCORS: an application in a browser may register itself; what is
+// registered, no page of another site reads.
+func TestRegistrationCORS(t *testing.T) {
 	t.Parallel()
 	r := newRegistry(t)
 	m := r.registers(shop())
@@ -355,6 +356,16 @@ func TestRegistrationHasNoCORS(t *testing.T) {
 		r.mux.ServeHTTP(w, q)
 		if got := w.Header().Get("Access-Control-Allow-Origin"); got != "" {
 			t.Errorf("%s: %q may read it", method, got)
+		}
+	}
+	for _, method := range []string{http.MethodOptions, http.MethodPost} {
+		q := httptest.NewRequestWithContext(t.Context(), method, issuer+pathRegister, strings.NewReader("{}"))
+		q.Header.Set("Origin", "https://tool.example")
+		q.Header.Set("Access-Control-Request-Method", http.MethodPost)
+		w := httptest.NewRecorder()
+		r.mux.ServeHTTP(w, q)
+		if got := w.Header().Get("Access-Control-Allow-Origin"); got != "*" || w.Header().Get("Access-Control-Allow-Credentials") != "" {
+			t.Errorf("%s of the endpoint: %q", method, got)
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"strings"
 	"time"
 
 	"github.com/gatekeeper-oidc/gatekeeper/audit"
@@ -238,11 +239,12 @@ func (r *Registrar) check(ctx context.Context, c *oauth2.Client, got map[string]
 	if err := describe(c, got); err != nil {
 		return "", err
 	}
+	asked := strings.Join(c.Scopes, " ")
 	r.within(c, t.kept)
 	c.InsecureNoPKCE = !c.Public() && (c.InsecureNoPKCE || r.cfg.InsecureNoPKCE)
 	for _, rule := range registrationRules {
 		if why := rule.run(r, c, t.vouched); why != "" {
-			return "", badMetadata(rule.rule, why)
+			return "", badMetadata(rule.rule, why).With("asked", clip(asked, 512)).With("open", strings.Join(r.cfg.Scopes, " "))
 		}
 	}
 	if err := r.cfg.Engine.CheckClient(c); err != nil {

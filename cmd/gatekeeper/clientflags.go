@@ -22,7 +22,7 @@ type clientFlags struct {
 	backchannelSession, frontchannelSession            bool
 	redirects, postLogout, scopes, grants, audience    []string
 	contacts                                           []string
-	accessTTL, refreshTTL, defaultMaxAge               time.Duration
+	accessTTL, refreshTTL, defaultMaxAge, assertionAge time.Duration
 	firstParty, introspectAny, noPKCE, disabled        bool
 	addRedirects, removeRedirects                      []string
 	addPostLogout, removePostLogout                    []string
@@ -49,6 +49,7 @@ func (cf *clientFlags) register(c *cobra.Command) {
 	f.DurationVar(&cf.accessTTL, "access-ttl", 0, "life of an access token, such as 15m (0: the server's)")
 	f.DurationVar(&cf.refreshTTL, "refresh-ttl", 0, "life of a refresh token, such as 168h (0: the server's)")
 	f.DurationVar(&cf.defaultMaxAge, "default-max-age", 0, "ask people to sign in again after this long (0: every time)")
+	f.DurationVar(&cf.assertionAge, "assertion-max-age", 0, "longest life of its client assertions, up to 24h (0: five minutes)")
 	f.BoolVar(&cf.firstParty, "first-party", false, "your own application: people are not asked for consent")
 	f.BoolVar(&cf.introspectAny, "introspect-any", false, "it may introspect every token of this issuer")
 	f.BoolVar(&cf.noPKCE, "insecure-no-pkce", false, "accept requests without PKCE (confidential clients only)")
@@ -170,7 +171,7 @@ func (cf *clientFlags) applyLists(given *pflag.FlagSet, c *oauth2.Client) {
 }
 
 func (cf *clientFlags) applyTimes(given *pflag.FlagSet, c *oauth2.Client) error {
-	for flag, d := range map[string]time.Duration{"access-ttl": cf.accessTTL, "refresh-ttl": cf.refreshTTL, "default-max-age": cf.defaultMaxAge} {
+	for flag, d := range map[string]time.Duration{"assertion-max-age": cf.assertionAge, "access-ttl": cf.accessTTL, "refresh-ttl": cf.refreshTTL, "default-max-age": cf.defaultMaxAge} {
 		if d < 0 || d%time.Second != 0 {
 			return usagef("--%s %s: give whole seconds, such as 15m", flag, d)
 		}
@@ -180,6 +181,9 @@ func (cf *clientFlags) applyTimes(given *pflag.FlagSet, c *oauth2.Client) error 
 	}
 	if given.Changed("refresh-ttl") {
 		c.RefreshTokenTTL = int(cf.refreshTTL / time.Second)
+	}
+	if given.Changed("assertion-max-age") {
+		c.AssertionMaxAge = int(cf.assertionAge / time.Second)
 	}
 	if given.Changed("default-max-age") {
 		c.DefaultMaxAge = new(int(cf.defaultMaxAge / time.Second))

@@ -26,6 +26,8 @@ func metadataTexts() []metadataText {
 		{"jwks-uri", "where it publishes its public keys, instead of --jwks-file", func(c *oauth2.Client) *string { return &c.JWKSURI }, nil},
 		{"assertion-alg", "the one algorithm of its client assertions (default: any)", func(c *oauth2.Client) *string { return &c.AssertionAlg }, oauth2.AssertionAlgs()},
 		{"assertion-audience", "whom its client assertions are for: issuer (that alone, as FAPI 2.0), or any (default: issuer or token endpoint)", func(c *oauth2.Client) *string { return &c.AssertionAudience }, []string{oauth2.AudienceIssuer, oauth2.AudienceAny}},
+		{"access-token-typ", "header type of its access tokens: at+jwt (RFC 9068), or JWT for verifiers that want that", func(c *oauth2.Client) *string { return &c.AccessTokenTyp }, []string{oauth2.TypAccessToken, oauth2.TypJWT}},
+		{"refresh", "when it gets a refresh token: with offline_access, or registered: always, then until the session ends (default: the server's)", func(c *oauth2.Client) *string { return &c.Refresh }, []string{oauth2.RefreshOffline, oauth2.RefreshRegistered}},
 		{"initiate-login-uri", "where others may send people to sign in to it (https)", func(c *oauth2.Client) *string { return &c.InitiateLoginURI }, nil},
 		{"subject-type", "public, or pairwise: people are called differently towards it", func(c *oauth2.Client) *string { return &c.SubjectType }, []string{oauth2.SubjectPublic, oauth2.SubjectPairwise}},
 		{"sector-identifier-uri", "document that lists its redirect URIs, for pairwise subjects on several hosts; it is fetched and checked", func(c *oauth2.Client) *string { return &c.SectorIdentifierURI }, nil},
@@ -59,6 +61,8 @@ func metadataToggles() []metadataToggle {
 	return []metadataToggle{
 		{"require-par", "it pushes every authorization request (RFC 9126)", func(c *oauth2.Client) *bool { return &c.RequirePAR }},
 		{"require-signed-request", "it signs every authorization request (RFC 9101)", func(c *oauth2.Client) *bool { return &c.RequireSignedRequest }},
+		{"exact-auth-method", "its secret comes by --auth-method and no other way (default: in the header or the body)", func(c *oauth2.Client) *bool { return &c.ExactAuthMethod }},
+		{"insecure-short-scheme", "allow redirect URIs with a scheme without a dot, such as app:/cb, which any application may claim (native only)", func(c *oauth2.Client) *bool { return &c.InsecureShortScheme }},
 		{"require-auth-time", "it wants auth_time in every ID token, where it is anyway", func(c *oauth2.Client) *bool { return &c.RequireAuthTime }},
 	}
 }

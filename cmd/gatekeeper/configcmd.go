@@ -1,7 +1,11 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -9,7 +13,7 @@ import (
 )
 
 func (a *app) configCommand() *cobra.Command {
-	c := group("config", "The configuration", a.configCheck(), a.configPrint(), a.configSchema())
+	c := group("config", "The configuration", a.configCheck(), a.configPrint(), a.configSchema(), a.configDevCA())
 	c.Example = "  gatekeeper config check\n  gatekeeper config print --config /etc/gatekeeper.yaml"
 	return c
 }
@@ -79,4 +83,34 @@ func (a *app) configSchema() *cobra.Command {
 			return nil
 		},
 	}
+}
+
+// configDevCA prints the authority of --tls dev, whose file only this user can read:
+// a service that runs as another one has to trust it too.
+func (a *app) configDevCA() *cobra.Command {
+	c := &cobra.Command{
+		Use: "dev-ca", Short: "Print the certificate authority of --tls dev",
+		Long: "Print the certificate authority that signs the development certificates of --tls dev, for a\n" +
+			"service of another user, a container or another browser to trust. It may sign for this\n" +
+			"computer's names and nothing else.",
+		Example: "  gatekeeper config dev-ca > /tmp/gatekeeper-ca.pem\n  NODE_EXTRA_CA_CERTS=/tmp/gatekeeper-ca.pem node app.js",
+		Args:    between(0),
+	}
+	a.settingFlags(c)
+	c.RunE = func(cmd *cobra.Command, _ []string) error {
+		cfg, err := a.loadConfig(cmd.Flags())
+		if err != nil {
+			return err
+		}
+		text, err := os.ReadFile(filepath.Join(devTLSDir(cfg), "dev-ca.crt"))
+		if errors.Is(err, fs.ErrNotExist) {
+			return &exitError{exitNotFound, fmt.Errorf("there is none in %s yet: gatekeeper serve --tls dev makes it", devTLSDir(cfg))}
+		}
+		if err != nil {
+			return err
+		}
+		_, err = a.Stdout.Write(text)
+		return err
+	}
+	return c
 }

@@ -75,6 +75,9 @@ func suggest(e audit.Event) []string {
 		id = fact(e, "client_id")
 	}
 	received, update := fact(e, "received"), "gatekeeper client update "+quote(id)
+	if e.Detail["rule"] == "registration_scopes" {
+		return scopeSetting(fact(e, "asked"), fact(e, "open"))
+	}
 	if id == "" {
 		return nil
 	}
@@ -96,17 +99,66 @@ func suggest(e audit.Event) []string {
 	case "client_may_use_grant":
 		return with("add-grant", received)
 	case "scope_grammar", "scope_registered":
-		return with("add-scope", strings.Join(without(words([]string{received}), words([]string{fact(e, "registered")})), ","))
+		fixes := with("add-scope", strings.Join(without(words([]string{received}), words([]string{fact(e, "registered")})), ","))
+		if fact(e, "registered_itself") == "true" {
+			fixes = append(fixes, scopeSetting(received, fact(e, "registered"))...)
+		}
+		return fixes
 	case "resource_allowed":
-		return with("add-audience", received)
+		return append(with("add-audience", received), audienceSetting(e)...)
+	default:
+		return suggestOther(e, update)
+	}
+}
+
+// suggestOther is suggest for rules that no value of the request would satisfy.
+func suggestOther(e audit.Event, update string) []string {
+	switch e.Detail["rule"] {
 	case "pkce_s256":
 		return []string{
 			"Let the application send code_challenge with code_challenge_method=S256 (RFC 7636); every library can.",
 			update + " --insecure-no-pkce   (confidential clients only, and only if the application cannot)",
 		}
+	case "client_authenticates":
+		return authMethodFixes(e, update)
+	case "assertion_life":
+		return []string{update + " --assertion-max-age=1h"}
 	default:
 		return nil
 	}
+}
+
+// scopeSetting is what lets applications that register themselves have the scopes
+// asked for, but for an administrator's.
+func scopeSetting(asked, have string) []string {
+	more := slices.DeleteFunc(without(words([]string{asked}), words([]string{have})), func(s string) bool { return s == "admin" || strings.HasPrefix(s, "admin:") })
+	if len(more) == 0 {
+		return nil
+	}
+	return []string{"registration_scopes: add " + quote(strings.Join(more, ",")) + "   (a setting: for every application that registers itself)"}
+}
+
+// audienceSetting is what lets every application that registers itself ask for the
+// resource.
+func audienceSetting(e audit.Event) []string {
+	if fact(e, "registered_itself") != "true" {
+		return nil
+	}
+	return []string{"registration_audiences: [" + quote(fact(e, "received")) + "]   (a setting: for every application that registers itself)"}
+}
+
+// authMethodFixes are for a client that came by another way than it is registered
+// for.
+func authMethodFixes(e audit.Event, update string) []string {
+	registered, method := fact(e, "registered_method"), fact(e, "method")
+	if registered == "" || method == "" || registered == method {
+		return nil
+	}
+	secrets := []string{oauth2.AuthBasic, oauth2.AuthPost}
+	if slices.Contains(secrets, registered) && slices.Contains(secrets, method) {
+		return []string{update + " --exact-auth-method=false"}
+	}
+	return []string{update + " --auth-method=" + quote(method)}
 }
 
 // fact is the value of the first fact of this name; "" if there is none.

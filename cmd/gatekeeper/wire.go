@@ -107,7 +107,7 @@ func wire(ctx context.Context, cfg *config.Config, w world) (_ *program, err err
 	p.oauth, err = oauth2.NewProvider(oauth2.Config{
 		Issuer: cfg.Issuer, Store: p.DB, Keys: p.ring, ClientKeys: sets, Vault: p.vault, Trail: p.trail, Limits: p.limits, Meter: p.meter, Log: log, Now: now,
 		Claims: oidc.ClaimTable{}, ResponseTypes: cfg.ResponseTypes, Fetch: p.others, Used: p.usage.Note,
-		Scopes: cfg.AllScopes(), SignUp: cfg.Signup == "open",
+		Scopes: cfg.AllScopes(), SignUp: cfg.Signup == "open", Refresh: cfg.Refresh, DynamicAudiences: cfg.RegistrationAudiences,
 		Lifetimes: oauth2.Lifetimes{
 			Code: cfg.CodeTTL, Access: cfg.AccessTokenTTL, IDToken: cfg.IDTokenTTL, Refresh: cfg.RefreshTokenTTL,
 			RefreshIdle: cfg.RefreshIdle, Interaction: 30 * time.Minute, Grace: cfg.RefreshGrace,

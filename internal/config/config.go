@@ -33,6 +33,7 @@ type Config struct {
 	CodeTTL          time.Duration  `key:"code_ttl" default:"60s" doc:"Life of an authorization code."`
 	RefreshTokenTTL  time.Duration  `key:"refresh_token_ttl" default:"168h" doc:"Life of the refresh tokens of one grant, from its code on, however often they are used."`
 	RefreshIdle      time.Duration  `key:"refresh_idle" default:"72h" doc:"A refresh token unused for so long is dead."`
+	Refresh          string         `key:"refresh" enum:"|offline_access|registered" doc:"When an application with the refresh grant gets a refresh token: with the scope offline_access, or always, and then until the person's session ends. Left out, always for native and first-party applications and with the scope for others; a client's own setting is stronger."`
 	RefreshGrace     time.Duration  `key:"refresh_grace" default:"30s" doc:"A refresh repeated within this time gets the same answer again; 0s takes every repetition for theft."`
 	SessionIdle      time.Duration  `key:"session_idle" default:"1h" doc:"A browser session unused for so long is over."`
 	SessionAbsolute  time.Duration  `key:"session_absolute" default:"24h" doc:"Longest life of a browser session."`
@@ -54,6 +55,7 @@ type Config struct {
 
 	Registration                string        `key:"registration" default:"closed" enum:"closed|token|open" doc:"Who may register an application by itself (RFC 7591): nobody; whoever holds a token of gatekeeper registration token create; or everybody."`
 	RegistrationScopes          []string      `key:"registration_scopes" default:"openid,profile,email,address,phone,offline_access" doc:"Scopes an application may register itself for."`
+	RegistrationAudiences       []string      `key:"registration_audiences" doc:"APIs, such as https://mcp.example.org, for which applications that registered themselves may ask tokens with resource (RFC 8707)."`
 	RegistrationUnused          time.Duration `key:"registration_unused" default:"30d" doc:"An application that registered itself and was unused for so long is forgotten; 0s keeps all."`
 	RegistrationSoftwareIssuers string        `key:"registration_software_issuers" doc:"YAML or JSON file of the issuers whose software statements are believed, each with its JWK Set."`
 	RegistrationInsecureNoPKCE  bool          `key:"registration_insecure_no_pkce" default:"false" doc:"Lets applications that register themselves and have a secret do without PKCE: for test suites that do not use it, never for people."`
