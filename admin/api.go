@@ -50,6 +50,7 @@ type API interface {
 	RevokeToken(ctx context.Context, token string) error
 
 	Events(ctx context.Context, f audit.Filter) ([]audit.Event, error)
+	TrailHead(ctx context.Context) (TrailHead, error)
 	Explain(ctx context.Context, reference string) (audit.Event, error)
 	SetupLink(ctx context.Context) (url string, err error)
 }
@@ -114,4 +115,11 @@ type TokenInfo struct {
 	Audience  []string  `json:"audience,omitempty"`
 	IssuedAt  time.Time `json:"issued_at,omitzero"`
 	ExpiresAt time.Time `json:"expires_at,omitzero"`
+}
+
+// TrailHead is how far the trail has come, as it is kept beside the events: a trail
+// that ends before it, or has another hash there, was cut off.
+type TrailHead struct {
+	Position int64  `json:"position"` // 0: nothing was written yet
+	Hash     string `json:"hash"`
 }

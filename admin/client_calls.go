@@ -270,6 +270,11 @@ func (c *Client) Events(ctx context.Context, f audit.Filter) ([]audit.Event, err
 	return out.Events, err
 }
 
+// TrailHead asks GET /events/head.
+func (c *Client) TrailHead(ctx context.Context) (TrailHead, error) {
+	return ask[TrailHead](ctx, c, get("events", "head"))
+}
+
 // Explain asks GET /events/explain/{ref}.
 func (c *Client) Explain(ctx context.Context, reference string) (audit.Event, error) {
 	if err := named("reference", reference); err != nil {

@@ -147,7 +147,7 @@ func registrationRoutes(api API) []route {
 
 func userRoutes(api API) []route {
 	read, write := []string{ScopeAll, ScopeUsers, ScopeRead}, []string{ScopeAll, ScopeUsers}
-	search := append(paging(), parameter{"query", "string", "Part of an address or name"})
+	search := append(paging(), parameter{"query", "string", "The beginnings of words: of an address, either half of it, a name, or an id."})
 	return []route{
 		{"GET", "/users", "listUsers", "List people", read, search, answer(func(r request) (userPage, error) {
 			p, err := r.page()
@@ -268,6 +268,9 @@ func trailRoutes(api API) []route {
 			}
 			list, err := api.Events(r.Context(), f)
 			return eventList{some(list)}, err
+		}), false},
+		{"GET", "/events/head", "trailHead", "Say how far the trail has come, to hold a reading of it to", read, nil, answer(func(r request) (TrailHead, error) {
+			return api.TrailHead(r.Context())
 		}), false},
 		{"GET", "/events/explain/{ref}", "explain", "Explain a refusal by its reference", read, nil, answer(func(r request) (audit.Event, error) {
 			return api.Explain(r.Context(), r.PathValue("ref"))

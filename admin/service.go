@@ -131,6 +131,12 @@ func (s *Service) Events(ctx context.Context, f audit.Filter) ([]audit.Event, er
 	return s.Trail.Events(ctx, f)
 }
 
+// TrailHead returns how far the trail has come.
+func (s *Service) TrailHead(ctx context.Context) (h TrailHead, err error) {
+	h.Position, h.Hash, err = s.Trail.Head(ctx)
+	return h, err
+}
+
 // Explain returns the refusal a reference stands for; fault.NotFound if the trail
 // has none.
 func (s *Service) Explain(ctx context.Context, reference string) (audit.Event, error) {

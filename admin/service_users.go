@@ -85,7 +85,8 @@ func (s *Service) User(ctx context.Context, user string) (identity.User, error) 
 	return u, nil
 }
 
-// Users returns a page of people whose address or name contains query.
+// Users returns a page of people, with a query of those who have a word that begins
+// with each of its words.
 func (s *Service) Users(ctx context.Context, query string, p identity.Page) (users []identity.User, next string, err error) {
 	users, next, err = s.People.Users(ctx, query, page(p))
 	if err != nil {

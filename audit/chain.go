@@ -40,7 +40,7 @@ func Link(previous string, e Event) string {
 // canonical returns e's JSON for the chain. Every field is a string, a time, a map
 // or a list of them, so encoding cannot fail.
 func canonical(e Event) string {
-	e.Position, e.Hash = 0, ""
+	e.Position, e.Hash, e.Altered = 0, "", ""
 	e.At = e.At.UTC().Truncate(time.Microsecond)
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
@@ -62,6 +62,8 @@ func Verify(previous string, events ...Event) (last string, err error) {
 		switch {
 		case i > 0 && e.Position != events[i-1].Position+1, previous == "" && e.Position != 1:
 			return previous, broken(e, "chain_without_gap", "An event before it is missing")
+		case e.Altered != "":
+			return previous, broken(e, "chain_row", "What is kept beside it was changed: "+e.Altered)
 		case Link(previous, e) != e.Hash:
 			return previous, broken(e, "chain_hash", "It, or the event before it, was changed")
 		}

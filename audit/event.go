@@ -58,6 +58,7 @@ type Event struct {
 	ID       string    `json:"id"`                 // UUIDv7, unique, made by Record
 	Position int64     `json:"position,omitempty"` // given after commit, without gaps; 0 until then
 	Hash     string    `json:"hash,omitempty"`     // hex SHA-256 over the previous hash and this event; given with Position
+	Altered  string    `json:"altered,omitempty"`  // what a store found changed in the row of this event; no part of it
 	Kind     Kind      `json:"kind"`
 	At       time.Time `json:"at"`
 	Actor    string    `json:"actor,omitempty"`   // who did it: "user:ID", "client:ID", "cli:NAME", "system"
@@ -105,5 +106,9 @@ type Store interface {
 	SequenceEvents(ctx context.Context, limit int, link func(previous string, e Event) string) (int, error)
 	// Events returns sequenced events in order of position, and, when a
 	// Reference is given, also those that have none yet.
+	// It says in Altered what of a row is not as it was written.
 	Events(ctx context.Context, f Filter) ([]Event, error)
+	// Head returns the last position that was given and the hash at it, as kept
+	// beside the trail; 0 before the first.
+	Head(ctx context.Context) (position int64, hash string, err error)
 }

@@ -143,6 +143,15 @@ func (t *Trail) Events(ctx context.Context, f Filter) ([]Event, error) {
 	return events, nil
 }
 
+// Head returns the last position that was given and the hash at it.
+func (t *Trail) Head(ctx context.Context) (position int64, hash string, err error) {
+	position, hash, err = t.cfg.Store.Head(ctx)
+	if err != nil {
+		return 0, "", fmt.Errorf("head of the trail: %w", err)
+	}
+	return position, hash, nil
+}
+
 // Run writes refusals and sequences events until ctx ends, then drains both
 // within five seconds of its own. A store that does not answer is tried again;
 // Run returns an error only if the last drain failed.

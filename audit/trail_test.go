@@ -48,6 +48,8 @@ func (m *memory) AppendEvents(_ context.Context, events ...Event) error {
 	return nil
 }
 
+func (m *memory) Head(context.Context) (int64, string, error) { return 0, "", nil }
+
 func (m *memory) SequenceEvents(_ context.Context, limit int, link func(string, Event) string) (int, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

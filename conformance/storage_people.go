@@ -21,7 +21,7 @@ func userContracts() []contract {
 		{"an update changes everything but id and creation", userUpdate},
 		{"deleting takes credentials sessions and consents along", userDelete},
 		{"pages hold everybody once in order", userPages},
-		{"a search finds substrings and nothing by wildcard", userSearch},
+		{"a search finds the beginnings of words and nothing by wildcard", userSearch},
 		{"roles are counted exactly", rolesCounted},
 		{"login reads user password and clock at once", userForLogin},
 		{"racing misses are all counted", racingMisses},

@@ -320,6 +320,8 @@ func (f *fakeStore) AppendEvents(ctx context.Context, events ...audit.Event) err
 	return err
 }
 
+func (f *fakeStore) Head(context.Context) (int64, string, error) { return 0, "", nil }
+
 func (f *fakeStore) SequenceEvents(context.Context, int, func(string, audit.Event) string) (int, error) {
 	return 0, nil
 }

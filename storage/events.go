@@ -18,7 +18,12 @@ var (
 	queryLockTrail = both(`SELECT pg_try_advisory_xact_lock($1)`)
 	queryLast      = both(`SELECT position, hash FROM events ORDER BY position DESC LIMIT 1`)
 	queryOutbox    = both(`SELECT id, data FROM outbox ORDER BY id LIMIT $1`)
-	queryReference = both(`SELECT 0, '', data FROM outbox WHERE reference = $1 ORDER BY id`)
+	queryReference = both(`SELECT 0, '', id, '', 0, '', '', reference, data FROM outbox WHERE reference = $1 ORDER BY id`)
+	// The head moves only from an event that is there: one that was cut off holds it.
+	queryPutHead = both(`INSERT INTO trail_head (id, position, hash) VALUES (1, $1, $2)
+		ON CONFLICT (id) DO UPDATE SET position = excluded.position, hash = excluded.hash
+		WHERE EXISTS (SELECT 1 FROM events e WHERE e.position = trail_head.position AND e.hash = trail_head.hash)`)
+	queryHead = both(`SELECT position, hash FROM trail_head WHERE id = 1`)
 
 	// On Postgres a whole gathering is carried in one statement, on SQLite row by row.
 	queryCarry = both(`WITH carried AS (DELETE FROM outbox WHERE id = ANY($2::text[]) RETURNING id, reference, data)
@@ -40,7 +45,7 @@ func outboxRow(e audit.Event) ([]any, error) {
 		}
 		e.ID = id
 	}
-	e.Position, e.Hash = 0, ""
+	e.Position, e.Hash, e.Altered = 0, "", ""
 	data, err := document(e)
 	if err != nil {
 		return nil, fmt.Errorf("event %s: %w", e.ID, err)
@@ -139,7 +144,20 @@ func (d *DB) sequence(ctx context.Context, limit int, link func(previous string,
 	if err != nil || len(g.ids) == 0 {
 		return 0, err
 	}
-	return len(g.ids), d.carry(ctx, &g)
+	if err := d.carry(ctx, &g); err != nil {
+		return 0, err
+	}
+	_, err = d.exec(ctx, queryPutHead, position, hash)
+	return len(g.ids), err
+}
+
+// Head implements audit.Store. A node of a release without one leaves it where it is.
+func (d *DB) Head(ctx context.Context) (position int64, hash string, err error) {
+	err = d.one(ctx, queryHead, nil, &position, &hash)
+	if isNone(err) {
+		return 0, "", nil
+	}
+	return position, hash, err
 }
 
 // carry moves g from the outbox into the trail.
@@ -178,20 +196,81 @@ func (d *DB) Events(ctx context.Context, f audit.Filter) ([]audit.Event, error) 
 
 func (d *DB) events(ctx context.Context, q query, args []any) (events []audit.Event, err error) {
 	err = d.all(ctx, q, args, func(r row) error {
-		var position int64
-		var hash, data string
-		if err := r.Scan(&position, &hash, &data); err != nil {
+		var beside eventRow
+		if err := r.Scan(beside.dest()...); err != nil {
 			return err
 		}
-		var e audit.Event
-		if err := json.Unmarshal([]byte(data), &e); err != nil {
-			return fmt.Errorf("decode event %d: %w", position, err)
-		}
-		e.Position, e.Hash = position, hash
+		e, err := beside.event()
 		events = append(events, e)
-		return nil
+		return err
 	})
 	return events, err
+}
+
+// An eventRow is an event as the trail keeps it: its document, and beside it what
+// filters look for.
+type eventRow struct {
+	position, at                                     int64
+	hash, id, kind, subject, client, reference, data string
+}
+
+const eventColumns = `position, hash, id, kind, at, subject, client_id, reference, data`
+
+func (r *eventRow) dest() []any {
+	return []any{&r.position, &r.hash, &r.id, &r.kind, &r.at, &r.subject, &r.client, &r.reference, &r.data}
+}
+
+// event returns the event, and says in it where the row is not what was written: a
+// document that was not written by us, or a column that says something else.
+func (r *eventRow) event() (audit.Event, error) {
+	var e audit.Event
+	if err := json.Unmarshal([]byte(r.data), &e); err != nil {
+		if r.position == 0 {
+			return e, fmt.Errorf("decode event %s: %w", r.id, err)
+		}
+		return audit.Event{ID: r.id, Position: r.position, Hash: r.hash, Altered: "document"}, nil
+	}
+	e.Altered = r.altered(e)
+	e.Position, e.Hash = r.position, r.hash
+	return e, nil
+}
+
+// altered names the parts of the row that disagree with e, its document.
+func (r *eventRow) altered(e audit.Event) string {
+	parts := []struct {
+		name string
+		same bool
+	}{
+		{"document", r.written(e)},
+		{"id", r.id == e.ID},
+		{"reference", r.reference == e.Reference},
+	}
+	if r.position != 0 { // in the outbox nothing else stands beside it
+		parts = append(parts, []struct {
+			name string
+			same bool
+		}{
+			{"kind", r.kind == string(e.Kind)},
+			{"at", r.at == micros(e.At)},
+			{"subject", r.subject == e.Subject},
+			{"client_id", r.client == e.ClientID},
+		}...)
+	}
+	var names []string
+	for _, p := range parts {
+		if !p.same {
+			names = append(names, p.name)
+		}
+	}
+	return strings.Join(names, " ")
+}
+
+// written reports whether the document is e as outboxRow writes it: what reads the
+// same, such as a member that is there twice, is not the same.
+func (r *eventRow) written(e audit.Event) bool {
+	e.Position, e.Hash, e.Altered = 0, "", ""
+	text, err := document(e)
+	return err == nil && text == r.data
 }
 
 // eventsQuery writes the reading of the trail that f asks for.
@@ -222,7 +301,7 @@ func eventsQuery(f audit.Filter) (query, []any) {
 		order = "position DESC"
 	}
 	args = append(args, pageSize(f.Limit))
-	return both("SELECT position, hash, data FROM events WHERE " + strings.Join(where, " AND ") +
+	return both("SELECT " + eventColumns + " FROM events WHERE " + strings.Join(where, " AND ") +
 		" ORDER BY " + order + " LIMIT $" + strconv.Itoa(len(args))), args
 }
 

@@ -30,7 +30,7 @@ var (
 	// beside a lock must not undo it. Foreign keys may still look at it.
 	queryHoldUser    = each(`SELECT `+userColumns+` FROM users u WHERE u.id = $1 FOR NO KEY UPDATE`, `SELECT `+userColumns+` FROM users u WHERE u.id = $1`)
 	queryUserByEmail = both(`SELECT ` + userColumns + ` FROM users u WHERE u.email = $1`)
-	queryUsers       = both(`SELECT ` + userColumns + ` FROM users u WHERE u.email > $1 AND ($2 = '' OR u.search LIKE $2 ESCAPE '\') ORDER BY u.email LIMIT $3`)
+	queryUsers       = both(`SELECT ` + userColumns + ` FROM users u WHERE u.email > $1 ORDER BY u.email LIMIT $2`)
 	queryCountRole   = each(
 		`SELECT count(*) FROM users WHERE roles <> '[]' AND roles::jsonb ? $1`,
 		`SELECT count(*) FROM users WHERE roles <> '[]' AND EXISTS (SELECT 1 FROM json_each(users.roles) WHERE value = $1)`)
@@ -140,38 +140,6 @@ func (d *DB) findUser(ctx context.Context, q query, key string) (identity.User, 
 		return identity.User{}, missing(err, "user", key)
 	}
 	return r.user()
-}
-
-// Users implements identity.Store: in order of email, those whose id, email or
-// names contain query.
-func (d *DB) Users(ctx context.Context, query string, p identity.Page) (users []identity.User, next string, err error) {
-	after, err := uncursor(p.After)
-	if err != nil {
-		return nil, "", err
-	}
-	limit := pageSize(p.Limit)
-	err = d.all(ctx, queryUsers, []any{after, containing(query), limit + 1}, func(row row) error {
-		var r userRow
-		if err := row.Scan(r.dest()...); err != nil {
-			return err
-		}
-		u, err := r.user()
-		users = append(users, u)
-		return err
-	})
-	if err != nil {
-		return nil, "", err
-	}
-	users, next = cut(users, limit, func(u identity.User) string { return u.Email })
-	return users, next, nil
-}
-
-// containing is the LIKE pattern for a substring, "" for anything.
-func containing(s string) string {
-	if s == "" {
-		return ""
-	}
-	return "%" + strings.NewReplacer(`\`, `\\`, "%", `\%`, "_", `\_`).Replace(strings.ToLower(s)) + "%"
 }
 
 // CountUsersWithRole implements identity.Store.

@@ -12,7 +12,7 @@ import (
 )
 
 // verifyFile checks an export of any size, event by event.
-func (a *app) verifyFile(name string) error {
+func (a *app) verifyFile(name string, check verifier) error {
 	in := a.Stdin
 	if name != "-" {
 		f, err := os.Open(a.path(name))
@@ -22,7 +22,6 @@ func (a *app) verifyFile(name string) error {
 		defer func() { _ = f.Close() }() // only read
 		in = f
 	}
-	var check verifier
 	for d := json.NewDecoder(in); ; {
 		var raw json.RawMessage
 		err := d.Decode(&raw)

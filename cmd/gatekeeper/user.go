@@ -151,7 +151,7 @@ func (a *app) userList() *cobra.Command {
 		Example: "  gatekeeper user list\n  gatekeeper user list --query ana -o name",
 		Args:    between(0),
 	}
-	c.Flags().StringVar(&query, "query", "", "only those whose address or name contains this")
+	c.Flags().StringVar(&query, "query", "", "only those with a word in their address or name that begins with each of these")
 	selecting(c, "query")
 	c.RunE = a.with(func(ctx context.Context, b *backend, _ []string) error {
 		all := []identity.User{}
