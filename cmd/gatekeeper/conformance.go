@@ -158,12 +158,12 @@ func (a *app) named(o runOptions, t *suite.Target) (err error) {
 		if err != nil {
 			return err
 		}
-		official, err := suite.ReadOfficial(text)
+		official, pages, err := suite.ReadOfficial(text)
 		if err != nil {
 			return usagef("%s: %v", o.from, err)
 		}
 		t.Issuer, t.Redirect = cmp.Or(t.Issuer, official.Issuer), official.Redirect
-		t.Login, t.Password, t.Clients = official.Login, official.Password, official.Clients[:]
+		t.Login, t.Password, t.Clients, t.Pages = official.Login, official.Password, official.Clients[:], pages
 		return nil
 	}
 	for _, known := range []struct{ id, secretFile, method string }{{o.clientID, o.secretFile, o.authMethod}, {o.secondID, o.secondSecretFile, ""}} {

@@ -126,7 +126,7 @@ func TestConformanceSeed(t *testing.T) {
 	if outputs[0].Client.ID != outputs[1].Client.ID || outputs[0].Client.Secret == outputs[1].Client.Secret {
 		t.Error("seeding twice is not the same applications with new secrets")
 	}
-	if _, list, _ := h.command(t, "", more, "client", "list", "-o", "name"); len(strings.Fields(list)) != 3 {
+	if _, list, _ := h.command(t, "", more, "client", "list", "-o", "name"); len(strings.Fields(list)) != 5 {
 		t.Errorf("clients: %s", list)
 	}
 	knownSettings(t, settings)

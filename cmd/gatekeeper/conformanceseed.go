@@ -32,7 +32,7 @@ func (a *app) conformanceSeed() *cobra.Command {
 	c := &cobra.Command{
 		Use: "seed", Short: "Prepare a server for a run of the official suite",
 		Long: "Prepare a server for a run of the OpenID Foundation's suite: a person with every standard claim,\n" +
-			"and three applications. Standard output is the JSON configuration the suite wants, which\n" +
+			"and five applications. Standard output is the JSON configuration the suite wants, which\n" +
 			"`gatekeeper conformance run --from` reads too; standard error says which settings the server needs.\n\n" +
 			"Doing it again changes the same person and applications, and gives them new secrets: what was\n" +
 			"printed last counts. These settings open a server wide: never use them where real people sign in.",
@@ -69,11 +69,11 @@ func (a *app) seed(ctx context.Context, b *backend, o seedOptions) error {
 	if official.Password, err = a.seedPerson(ctx, b, o); err != nil {
 		return err
 	}
-	if official.Clients, err = a.seedClients(ctx, b, official); err != nil {
+	if err := a.seedClients(ctx, b, &official); err != nil {
 		return err
 	}
 	settings := certificationSettings(issuer, o.suiteCA)
-	if err := a.tellSettings(settings, o.settingsFile); err != nil {
+	if err := a.tellSettings(settings, o.settingsFile, b.config); err != nil {
 		return err
 	}
 	switch configuration := official.Configuration(); a.global.output {
@@ -122,33 +122,49 @@ func (a *app) seedPerson(ctx context.Context, b *backend, o seedOptions) (string
 	return password, b.SetPassword(ctx, o.user, password)
 }
 
-// seedClients makes, or makes again, the three applications.
-func (a *app) seedClients(ctx context.Context, b *backend, o suite.Official) (made [3]suite.Client, err error) {
+// seedClients makes, or makes again, the applications: three for every plan, and two
+// that are told of the end of a session, for the modules about that alone: the suite
+// takes a call it does not expect for a failure.
+func (a *app) seedClients(ctx context.Context, b *backend, o *suite.Official) error {
 	types, err := a.responseTypesOf(ctx, b, o.Issuer)
 	if err != nil {
-		return made, err
+		return err
 	}
-	for i, id := range []string{"conformance-" + o.Alias, "conformance-" + o.Alias + "-2", "conformance-" + o.Alias + "-post"} {
-		method := oauth2.AuthBasic
-		if i == 2 {
-			method = oauth2.AuthPost
-		}
+	base, id := strings.TrimSuffix(o.Redirect, "/callback"), "conformance-"+o.Alias
+	for _, one := range []struct {
+		to     *suite.Client
+		id     string
+		method string
+		more   func(c *oauth2.Client)
+	}{
+		{&o.Clients[0], id, oauth2.AuthBasic, nil},
+		{&o.Clients[1], id + "-2", oauth2.AuthBasic, nil},
+		{&o.Clients[2], id + "-post", oauth2.AuthPost, nil},
+		{&o.Told[0], id + "-back", oauth2.AuthBasic, func(c *oauth2.Client) {
+			c.BackchannelLogoutURI, c.BackchannelLogoutSession = base+"/backchannel_logout", true
+		}},
+		{&o.Told[1], id + "-front", oauth2.AuthBasic, func(c *oauth2.Client) {
+			c.FrontchannelLogoutURI, c.FrontchannelLogoutSession = base+"/frontchannel_logout", true
+		}},
+	} {
 		want := oauth2.Client{
-			ID: id, Name: "Conformance " + o.Alias, Type: oauth2.Web, AuthMethod: method, InsecureNoPKCE: true,
-			RedirectURIs:           []string{o.Redirect},
-			PostLogoutRedirectURIs: []string{strings.TrimSuffix(o.Redirect, "/callback") + "/post_logout_redirect"},
-			Grants:                 []string{oauth2.GrantCode, oauth2.GrantRefresh}, ResponseTypes: types,
+			ID: one.id, Name: "Conformance " + o.Alias, Type: oauth2.Web, AuthMethod: one.method, InsecureNoPKCE: true,
+			RedirectURIs: []string{o.Redirect}, PostLogoutRedirectURIs: []string{base + "/post_logout_redirect"},
+			Grants: []string{oauth2.GrantCode, oauth2.GrantRefresh}, ResponseTypes: slices.Clone(types),
 		}
 		if slices.ContainsFunc(types, func(t string) bool { return t != "code" }) {
 			want.Grants = append(want.Grants, oauth2.GrantImplicit)
 		}
+		if one.more != nil {
+			one.more(&want)
+		}
 		secret, err := seedClient(ctx, b, want)
 		if err != nil {
-			return made, err
+			return err
 		}
-		made[i] = suite.Client{ID: id, Secret: secret, AuthMethod: method}
+		*one.to = suite.Client{ID: one.id, Secret: secret, AuthMethod: one.method}
 	}
-	return made, nil
+	return nil
 }
 
 // seedClient makes an application, or one that is there what it should be, and
@@ -194,6 +210,7 @@ type certificationSetting struct {
 func certificationSettings(issuer, ca string) []certificationSetting {
 	all := []certificationSetting{
 		{"response_types", oauth2.ResponseTypes(), "the profiles Implicit and Hybrid"},
+		{"algs", []string{"RS256", "ES256", "PS256"}, "the suite knows no EdDSA keys"},
 		{"rate_limit_factor", 1000, "thousands of requests from one address, as one person"},
 		{"fetch_allow", []string{"127.0.0.0/8", "::1/128"}, "the suite may run on this computer"},
 		{"registration", "open", "the profiles Dynamic and 3rd-party-initiated login"},
@@ -214,7 +231,9 @@ func certificationSettings(issuer, ca string) []certificationSetting {
 }
 
 // tellSettings says the settings in words, and writes them where that was asked.
-func (a *app) tellSettings(settings []certificationSetting, file string) error {
+// The applications are registered for what the server offers: they want making again
+// once it has the settings, and not after that.
+func (a *app) tellSettings(settings []certificationSetting, file string, cfg *config.Config) error {
 	var body yaml.MapSlice
 	a.say("The server needs these settings for the run:")
 	for _, s := range settings {
@@ -225,7 +244,9 @@ func (a *app) tellSettings(settings []certificationSetting, file string) error {
 		a.say("  %s: %s   # %s", s.key, text, s.why)
 		body = append(body, yaml.MapItem{Key: s.key, Value: s.value})
 	}
-	a.say("Once it has them, do this again: the applications are registered for what the server offers now.")
+	if cfg == nil || !slices.Equal(cfg.ResponseTypes, oauth2.ResponseTypes()) {
+		a.say("Once it has them, do this again: the applications are registered for what the server offers now.")
+	}
 	if file == "" {
 		return nil
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -69,13 +70,27 @@ func (a *app) keyRotate() *cobra.Command {
 	c.Flags().BoolVar(&now, "now", false, "sign with it at once")
 	complete(c, "alg", append(algorithms(), keys.RSAOAEP256, keys.ECDHES)...)
 	c.RunE = a.with(func(ctx context.Context, b *backend, _ []string) error {
+		before, err := b.Keys(ctx)
+		if err != nil {
+			return err
+		}
 		all, err := b.RotateKeys(ctx, alg, now)
 		if err != nil {
 			return err
 		}
+		if !now && !added(before, all) {
+			a.say("Nothing was added: a successor waits already. --now lets it sign; then another rotate publishes the next.")
+		}
 		return a.showKeys(all)
 	})
 	return c
+}
+
+// added reports whether there is a key that was not there before.
+func added(before, after []keys.Listed) bool {
+	return slices.ContainsFunc(after, func(k keys.Listed) bool {
+		return !slices.ContainsFunc(before, func(old keys.Listed) bool { return old.ID == k.ID })
+	})
 }
 
 func (a *app) keyRevoke() *cobra.Command {

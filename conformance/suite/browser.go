@@ -105,7 +105,7 @@ func (b *Browser) load(r *http.Request) (*Page, error) {
 		return nil, fmt.Errorf("read %s: %w", plainURL(r.URL), err)
 	}
 	p := &Page{URL: r.URL, Status: res.StatusCode, Header: res.Header, Text: string(text)}
-	p.doc, err = html.Parse(strings.NewReader(p.Text))
+	p.doc, err = html.ParseWithOptions(strings.NewReader(p.Text), html.ParseOptionEnableScripting(false)) // what is for who has no script counts
 	if err != nil {
 		return nil, Failf("%s is no HTML", plainURL(r.URL))
 	}

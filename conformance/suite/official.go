@@ -35,7 +35,8 @@ type ConfiguredClient struct {
 
 // An Override is what one module does otherwise.
 type Override struct {
-	Browser []Automation `json:"browser"`
+	Browser []Automation      `json:"browser,omitempty"`
+	Client  *ConfiguredClient `json:"client,omitempty"` // one that is told of the end of a session
 }
 
 // An Automation fills in the pages that follow an address.
@@ -59,31 +60,40 @@ type Official struct {
 	Redirect        string // of the official suite, for the alias
 	Login, Password string
 	Clients         [3]Client // two with client_secret_basic, one with client_secret_post
+	Told            [2]Client // by back channel and by front channel, in the modules about that alone
 }
 
 // Configuration writes the description.
 func (o Official) Configuration() Configuration {
 	client := func(c Client) ConfiguredClient { return ConfiguredClient{c.ID, c.Secret} }
-	again := []Automation{o.signIn("", 1), o.signIn("update-image-placeholder", 1)}
+	back, front := client(o.Told[0]), client(o.Told[1])
+	again := []Automation{o.signIn(0, "", 1), o.signIn(1, "update-image-placeholder", 1)} // a picture of the second sign-in is wanted
+	asked := []Automation{o.signIn(0, "", 0), o.signOut("confirm")}
 	return Configuration{
 		Alias: o.Alias, Description: "Gatekeeper at " + o.Issuer,
 		Server: ConfiguredServer{DiscoveryURL: o.Issuer + DiscoveryPath, LoginHint: o.Login},
 		Client: client(o.Clients[0]), Client2: client(o.Clients[1]), ClientSecretPost: client(o.Clients[2]),
-		Browser: []Automation{o.signIn("", 0), o.signOut()},
-		Override: map[string]Override{ // the official suite wants a picture of the second sign-in
-			"oidcc-prompt-login":            {again},
-			"oidcc-max-age-1":               {again},
-			"oidcc-registration-logo-uri":   {[]Automation{o.picture("login*")}},
-			"oidcc-registration-policy-uri": {[]Automation{o.picture("login*")}},
-			"oidcc-registration-tos-uri":    {[]Automation{o.picture("login*")}},
+		Browser: []Automation{o.signIn(0, "", 0), o.signOut("")},
+		Override: map[string]Override{
+			"oidcc-prompt-login":                               {Browser: again},
+			"oidcc-max-age-1":                                  {Browser: again},
+			"oidcc-registration-logo-uri":                      {Browser: []Automation{o.picture("login*")}},
+			"oidcc-registration-policy-uri":                    {Browser: []Automation{o.picture("login*")}},
+			"oidcc-registration-tos-uri":                       {Browser: []Automation{o.picture("login*")}},
+			"oidcc-rp-initiated-logout-no-id-token-hint":       {Browser: asked},
+			"oidcc-rp-initiated-logout-bad-id-token-hint":      {Browser: asked},
+			"oidcc-rp-initiated-logout-modified-id-token-hint": {Browser: asked},
+			"oidcc-backchannel-rp-initiated-logout":            {Client: &back},
+			"oidcc-frontchannel-rp-initiated-logout":           {Client: &front, Browser: []Automation{o.signIn(0, "", 0), o.signOut("continue")}},
 		},
 	}
 }
 
-// signIn fills in what follows an authorization request. picture is taken of the
-// sign-in page, "" of none.
-func (o Official) signIn(picture string, limit int) Automation {
-	fill := [][]any{{"text", "id", "login", o.Login}, {"text", "id", "password", o.Password}, {"click", "id", "submit"}}
+// signIn fills in what follows an authorization request. The person types their
+// address, unless they sign in again: then the page has it already, and it cannot be
+// changed. picture is taken of the sign-in page, "" of none.
+func (o Official) signIn(again int, picture string, limit int) Automation {
+	fill := [][]any{{"text", "id", "login", o.Login}, {"text", "id", "password", o.Password}, {"click", "id", "submit"}}[again:]
 	if picture != "" {
 		fill = slices.Concat([][]any{{"wait", "id", "password", 10, ".*", picture}}, fill)
 	}
@@ -100,14 +110,21 @@ func (o Official) signIn(picture string, limit int) Automation {
 
 const verifyTask = "Verify complete"
 
-// signOut confirms a logout where that is asked for.
-func (o Official) signOut() Automation {
-	return Automation{Match: o.Issuer + "/oidc/logout*", Tasks: []Task{
-		{Task: "Confirm", Optional: true, Match: o.Issuer + "/oidc/logout*", Commands: [][]any{{"click", "id", "logout-confirm", "optional"}}},
-		{
-			Task: "Signed out", Optional: true, Match: o.Issuer + "/oidc/logout*",
-			Commands: [][]any{{"wait", "xpath", "//h1", 10, ".*", "update-image-placeholder-optional"}},
-		},
+// signOut confirms a logout where that is asked for. of says what else is wanted: a
+// picture of the page that asks ("confirm"), or a press of the button that leads on
+// ("continue"), which a browser without the page's script needs.
+func (o Official) signOut(of string) Automation {
+	page := o.Issuer + "/oidc/logout*"
+	confirm, end := [][]any{{"click", "id", "logout-confirm", "optional"}}, [][]any{{"wait", "xpath", "//h1", 10, ".*", "update-image-placeholder-optional"}}
+	switch of {
+	case "confirm":
+		confirm = slices.Concat(end, confirm)
+	case "continue":
+		end = [][]any{{"click", "id", "continue", "optional"}}
+	}
+	return Automation{Match: page, Tasks: []Task{
+		{Task: "Confirm", Optional: true, Match: page, Commands: confirm},
+		{Task: "Signed out", Optional: true, Match: page, Commands: end},
 		{Task: "Back", Optional: true, Match: strings.TrimSuffix(o.Redirect, "/callback") + "/post_logout_redirect*"},
 	}}
 }
@@ -119,11 +136,11 @@ func (o Official) picture(page string) Automation {
 	}}}
 }
 
-// ReadOfficial reads what Configuration wrote.
-func ReadOfficial(text []byte) (Official, error) {
+// ReadOfficial reads what Configuration wrote, and returns it whole besides.
+func ReadOfficial(text []byte) (Official, *Configuration, error) {
 	var c Configuration
 	if err := json.Unmarshal(text, &c); err != nil {
-		return Official{}, fmt.Errorf("read the configuration: %w", err)
+		return Official{}, nil, fmt.Errorf("read the configuration: %w", err)
 	}
 	o := Official{Issuer: strings.TrimSuffix(c.Server.DiscoveryURL, DiscoveryPath), Alias: c.Alias}
 	for _, a := range c.Browser {
@@ -142,9 +159,14 @@ func ReadOfficial(text []byte) (Official, error) {
 		o.Clients[i] = Client{ID: k.ID, Secret: k.Secret, AuthMethod: method, RedirectURIs: []string{o.Redirect}, AfterLogout: []string{after}}
 	}
 	if o.Issuer == "" || o.Redirect == "" || o.Login == "" || o.Clients[0].ID == "" {
-		return Official{}, Failf("it does not say where the server is, who signs in, and to what")
+		return Official{}, nil, Failf("it does not say where the server is, who signs in, and to what")
 	}
-	return o, nil
+	for i, module := range []string{"oidcc-backchannel-rp-initiated-logout", "oidcc-frontchannel-rp-initiated-logout"} {
+		if k := c.Override[module].Client; k != nil {
+			o.Told[i] = Client{ID: k.ID, Secret: k.Secret, AuthMethod: "client_secret_basic", RedirectURIs: []string{o.Redirect}, AfterLogout: []string{after}}
+		}
+	}
+	return o, &c, nil
 }
 
 // typed takes from a command who signs in.

@@ -22,6 +22,7 @@ type Case struct {
 	mu       sync.Mutex
 	warnings []Reason
 	after    []func(ctx context.Context)
+	pages    *automaton
 }
 
 // Warnf tells of something that is allowed but should not be.

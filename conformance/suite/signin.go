@@ -24,7 +24,21 @@ func (c *Case) Visit(ctx context.Context, b *Browser, r *Request) (*Visit, error
 	if err != nil {
 		return nil, err
 	}
-	return c.Finish(ctx, b, r, p)
+	if c.Target.Pages == nil {
+		return c.Finish(ctx, b, r, p)
+	}
+	v := &Visit{}
+	if _, ok := p.answer(c.Server.origin); !ok { // a silent answer shows no page
+		if p, v.Asked, err = c.walk(ctx, b, r.URL(), p); err != nil {
+			return v, err
+		}
+	}
+	v.Page = p
+	if a, ok := p.answer(c.Server.origin); ok {
+		v.Answer = a
+		return v, c.check(r, a)
+	}
+	return v, nil
 }
 
 // Finish fills in pages from p on.

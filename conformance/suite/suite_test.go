@@ -66,11 +66,14 @@ func TestOfficialRoundTrip(t *testing.T) {
 		Issuer: "https://id.example.org", Alias: "acme", Redirect: "https://suite.example/test/a/acme/callback", Login: "ana@example.org", Password: `a "pass" word`,
 		Clients: [3]Client{{ID: "a", Secret: "1", AuthMethod: "client_secret_basic"}, {ID: "b", Secret: "2", AuthMethod: "client_secret_basic"}, {ID: "c", Secret: "3", AuthMethod: "client_secret_post"}},
 	}
+	for i := range want.Told {
+		want.Told[i] = Client{ID: "told", Secret: "4", AuthMethod: "client_secret_basic", RedirectURIs: []string{want.Redirect}, AfterLogout: []string{"https://suite.example/test/a/acme/post_logout_redirect"}}
+	}
 	text, err := json.Marshal(want.Configuration())
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := ReadOfficial(text)
+	got, _, err := ReadOfficial(text)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,7 +83,7 @@ func TestOfficialRoundTrip(t *testing.T) {
 	if d := cmp.Diff(want, got, cmp.AllowUnexported(Client{})); d != "" {
 		t.Error(d)
 	}
-	if _, err := ReadOfficial([]byte(`{"alias":"x"}`)); err == nil {
+	if _, _, err := ReadOfficial([]byte(`{"alias":"x"}`)); err == nil {
 		t.Error("half a configuration was read")
 	}
 }
@@ -132,5 +135,47 @@ func TestIllegal(t *testing.T) {
 		if got := Illegal("error", text) != ""; got != want {
 			t.Errorf("%q is illegal: %t", text, got)
 		}
+	}
+}
+
+// TestAutomatonStumbles: what the official suite's browser cannot do, ours does not do
+// either.
+func TestAutomatonStumbles(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = fmt.Fprint(w, `<h1>Sign in</h1><form method="post" action="/in"><input id="login" name="login" readonly value="ana"><input id="password" name="password"><button id="submit">x</button></form>`)
+	}))
+	t.Cleanup(server.Close)
+	home, err := url.Parse(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name, want string
+		task       Task
+	}{
+		{"types into what is read-only", "cannot be changed", Task{Commands: [][]any{{"text", "id", "login", "ana"}}}},
+		{"looks for what is not there", "is not on", Task{Commands: [][]any{{"click", "id", "consent-accept"}}}},
+		{"waits for what is not said", "does not say", Task{Commands: [][]any{{"wait", "xpath", "//h1", 10, "Signed out"}}}},
+		{"is on another page", "the browser is on", Task{Match: server.URL + "/consent*"}},
+		{"leaves out what may be missing", "", Task{Commands: [][]any{{"click", "id", "consent-accept", "optional"}, {"wait", "xpath", "//h1", 10, ".*"}}}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			pages := &Configuration{Browser: []Automation{{Match: server.URL + "/*", Limit: 1, Tasks: []Task{tt.task}}}}
+			c := &Case{Target: &Target{Transport: http.DefaultTransport, Pages: pages}, Server: &Server{origin: home}}
+			b := c.Browser()
+			p, err := b.Open(t.Context(), server.URL+"/login")
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, _, err = c.walk(t.Context(), b, server.URL+"/login", p)
+			if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("got %v, want %q", err, tt.want)
+			}
+			if _, _, err := c.walk(t.Context(), b, server.URL+"/login", p); err == nil {
+				t.Error("an automation for once was used twice")
+			}
+		})
 	}
 }

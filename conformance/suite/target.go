@@ -24,6 +24,9 @@ type Target struct {
 	// PKCE makes every request for a code carry a challenge (RFC 7636), as an
 	// application should; the official suite sends none.
 	PKCE bool
+	// Pages is a printed configuration that says how pages are filled in; nil: the
+	// run knows them itself.
+	Pages *Configuration
 	// Desk is where the provider can reach the suite; nil if it cannot, and what
 	// needs it is skipped.
 	Desk *Desk

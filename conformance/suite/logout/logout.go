@@ -97,11 +97,7 @@ func (l *leaving) leave(ctx context.Context, params ...string) (*suite.Page, err
 	if len(q) > 0 {
 		address = suite.WithQuery(address, q.Encode())
 	}
-	p, err := l.b.Open(ctx, address)
-	if err == nil && p.Kind() == suite.LogoutPage {
-		p, err = l.b.Press(ctx, p, "logout-confirm")
-	}
-	return p, err
+	return l.c.Leave(ctx, l.b, address)
 }
 
 func (l *leaving) hint() string { return l.login.ID().Raw }
