@@ -22,6 +22,9 @@ type API interface {
 	Client(ctx context.Context, id string) (oauth2.Client, error)
 	Clients(ctx context.Context, p identity.Page) (clients []oauth2.Client, next string, err error)
 	RotateSecret(ctx context.Context, id string, in RotateInput) (ClientWithSecret, error)
+	// ClientWarnings says what is registered of an application and will not work,
+	// such as an address that this server does not ask.
+	ClientWarnings(ctx context.Context, id string) ([]string, error)
 
 	CreateUser(ctx context.Context, in UserInput) (identity.User, error)
 	UpdateUser(ctx context.Context, u identity.User, seen ...string) (identity.User, error) // replaces it whole

@@ -61,6 +61,15 @@ func (c *Client) Client(ctx context.Context, id string) (oauth2.Client, error) {
 	return ask[oauth2.Client](ctx, c, get("clients", id))
 }
 
+// ClientWarnings asks GET /clients/{id}/warnings.
+func (c *Client) ClientWarnings(ctx context.Context, id string) ([]string, error) {
+	if err := named("client", id); err != nil {
+		return nil, err
+	}
+	out, err := ask[warningList](ctx, c, get("clients", id, "warnings"))
+	return out.Warnings, err
+}
+
 // Clients asks GET /clients.
 func (c *Client) Clients(ctx context.Context, p identity.Page) (clients []oauth2.Client, next string, err error) {
 	out, err := ask[clientPage](ctx, c, get("clients").with(pageQuery(p)))

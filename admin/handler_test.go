@@ -73,6 +73,8 @@ func (a *asked) Events(context.Context, audit.Filter) ([]audit.Event, error) {
 	return nil, nil
 }
 
+func (a *asked) ClientWarnings(context.Context, string) ([]string, error) { return nil, nil }
+
 func (a *asked) CreateClient(_ context.Context, in ClientInput) (ClientWithSecret, error) {
 	a.called = true
 	return ClientWithSecret{Client: in.Client}, nil

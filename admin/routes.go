@@ -3,11 +3,13 @@ package admin
 import (
 	"cmp"
 	"context"
+	"log/slog"
 	"reflect"
 
 	"github.com/gatekeeper-oidc/gatekeeper/audit"
 	"github.com/gatekeeper-oidc/gatekeeper/consent"
 	"github.com/gatekeeper-oidc/gatekeeper/identity"
+	"github.com/gatekeeper-oidc/gatekeeper/internal/web"
 	"github.com/gatekeeper-oidc/gatekeeper/keys"
 	"github.com/gatekeeper-oidc/gatekeeper/oauth2"
 )
@@ -61,6 +63,9 @@ type (
 	eventList struct {
 		Events []audit.Event `json:"events"`
 	}
+	warningList struct {
+		Warnings []string `json:"warnings"`
+	}
 	lockInput struct {
 		Reason string `json:"reason,omitempty"`
 	}
@@ -88,6 +93,14 @@ func routes(api API) []route {
 	return all
 }
 
+// noteWarnings puts what will not work of an application into the line that the log
+// has of its change.
+func noteWarnings(r request, api API, id string) {
+	if all, err := api.ClientWarnings(r.Context(), id); err == nil && len(all) > 0 {
+		web.Note(r.Context(), slog.Any("warnings", all))
+	}
+}
+
 func clientRoutes(api API) []route {
 	read, write := []string{ScopeAll, ScopeClients, ScopeRead}, []string{ScopeAll, ScopeClients}
 	return []route{
@@ -100,7 +113,11 @@ func clientRoutes(api API) []route {
 			return clientPage{some(clients), next}, err
 		}), false},
 		{"POST", "/clients", "createClient", "Register an application; its secret is shown this once", write, nil, created(func(r request, in ClientInput) (ClientWithSecret, error) {
-			return api.CreateClient(r.Context(), in)
+			made, err := api.CreateClient(r.Context(), in)
+			if err == nil {
+				noteWarnings(r, api, made.ID)
+			}
+			return made, err
 		}), false},
 		{"GET", "/clients/{id}", "getClient", "Show an application", read, nil, answer(func(r request) (oauth2.Client, error) {
 			return api.Client(r.Context(), r.PathValue("id"))
@@ -114,8 +131,16 @@ func clientRoutes(api API) []route {
 			if err != nil {
 				return oauth2.Client{}, err
 			}
-			return api.UpdateClient(r.Context(), in.Client, seen...)
+			changed, err := api.UpdateClient(r.Context(), in.Client, seen...)
+			if err == nil {
+				noteWarnings(r, api, changed.ID)
+			}
+			return changed, err
 		}), true},
+		{"GET", "/clients/{id}/warnings", "listClientWarnings", "Say what is registered of an application and will not work", read, nil, answer(func(r request) (warningList, error) {
+			all, err := api.ClientWarnings(r.Context(), r.PathValue("id"))
+			return warningList{some(all)}, err
+		}), false},
 		{"DELETE", "/clients/{id}", "deleteClient", "Delete an application and revoke what it was granted", write, nil, done(func(r request) error {
 			seen, err := r.seen()
 			if err != nil {

@@ -23,6 +23,7 @@ type Engine interface {
 	Inspect(ctx context.Context, token string) (oauth2.Token, error)
 	CheckClient(c *oauth2.Client) error
 	CheckSector(ctx context.Context, c *oauth2.Client) error
+	Unasked(ctx context.Context, c *oauth2.Client) []string
 	NewSecret(c *oauth2.Client) (plain string, keep oauth2.SecretHash)
 	KeepSecret(c *oauth2.Client, plain string) (oauth2.SecretHash, error)
 }

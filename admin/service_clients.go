@@ -185,6 +185,15 @@ func (s *Service) Client(ctx context.Context, id string) (oauth2.Client, error) 
 	return shown(c), err
 }
 
+// ClientWarnings says which addresses of an application this server does not ask.
+func (s *Service) ClientWarnings(ctx context.Context, id string) ([]string, error) {
+	c, err := s.client(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return s.OAuth.Unasked(ctx, &c), nil
+}
+
 // Clients returns a page of applications and the cursor of the next, "" if there
 // is none.
 func (s *Service) Clients(ctx context.Context, p identity.Page) (clients []oauth2.Client, next string, err error) {

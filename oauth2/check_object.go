@@ -16,6 +16,7 @@ import (
 
 // A Fetcher reads what a client published; fetch.Client is one.
 type Fetcher interface {
+	Reacher
 	Get(ctx context.Context, address string, want fetch.Want) (fetch.Document, error)
 }
 

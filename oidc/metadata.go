@@ -113,6 +113,7 @@ var registrationRules = []registrationRule{
 	{"registration_scopes", scopesLeft},
 	{"registration_https", implicitOverHTTPS},
 	{"registration_sector", sectorByRedirect},
+	{"registration_addresses", addressesWelcome},
 }
 
 // grantsWithPeople keeps strangers to the grants in which a person decides: with
@@ -159,6 +160,12 @@ func sectorByRedirect(_ *Registrar, c *oauth2.Client, _ bool) string {
 		return "Pairwise subjects and the device grant do not go together in an application that registers itself."
 	}
 	return ""
+}
+
+// addressesWelcome keeps this server, and the browsers of people, from addresses that
+// a stranger should not be able to send them to.
+func addressesWelcome(r *Registrar, c *oauth2.Client, _ bool) string {
+	return r.cfg.Engine.Unwelcome(c)
 }
 
 // sameSector keeps a replaced application where it was: what it was granted before

@@ -397,3 +397,32 @@ func TestNewRegistrarRefuses(t *testing.T) {
 		t.Error("a registrar without a store")
 	}
 }
+
+// TestRegisteredAddresses: an address that a stranger may not send this server, or
+// a browser, to is refused whatever it is for, at first and afterwards.
+func TestRegisteredAddresses(t *testing.T) {
+	t.Parallel()
+	for _, member := range []string{
+		"jwks_uri", "sector_identifier_uri", "logo_uri", "backchannel_logout_uri", "frontchannel_logout_uri", "initiate_login_uri", "client_uri", "policy_uri", "tos_uri",
+	} {
+		r := newRegistry(t)
+		m := r.registers(shop(object{}))
+		for _, address := range []string{"https://inside.example/", "http://shop.example/"} {
+			for path, send := range map[string]func(o object) (int, object, http.Header){
+				"registered": func(o object) (int, object, http.Header) { return r.ask(http.MethodPost, pathRegister, "", o) },
+				"replaced": func(o object) (int, object, http.Header) {
+					o["client_id"] = m.id
+					return r.ask(http.MethodPut, m.path, m.token, o)
+				},
+			} {
+				status, out, _ := send(shop(object{member: address}))
+				if status != http.StatusBadRequest || out["error"] != "invalid_client_metadata" {
+					t.Errorf("%s, %s %s: %d %v", path, member, address, status, out)
+				}
+			}
+		}
+	}
+	if status, out, _ := newRegistry(t).ask(http.MethodPost, pathRegister, "", shop(object{"tos_uri": "https://shop.example/terms#part"})); status != http.StatusCreated {
+		t.Errorf("a link into a page: %d %v", status, out)
+	}
+}

@@ -37,6 +37,7 @@ func (m RegistrationMode) Advertised() bool {
 type RegistrationEngine interface {
 	CheckClient(c *oauth2.Client) error
 	CheckSector(ctx context.Context, c *oauth2.Client) error
+	Unwelcome(c *oauth2.Client) string // of an address nobody vouches for, "" if there is none
 	NewSecret(c *oauth2.Client) (plain string, keep oauth2.SecretHash)
 	HasSecret(c *oauth2.Client, secret string) bool
 }

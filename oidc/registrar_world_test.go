@@ -63,6 +63,16 @@ func (s *shelf) Get(_ context.Context, address string, want fetch.Want) (fetch.D
 	return doc, nil
 }
 
+// Check and Reach refuse what a name says is inside.
+func (s *shelf) Check(address string) error {
+	if strings.Contains(address, "inside") {
+		return fetch.ErrRefused
+	}
+	return nil
+}
+
+func (s *shelf) Reach(_ context.Context, address string) error { return s.Check(address) }
+
 func (s *shelf) FetchJWKS(ctx context.Context, address string) ([]byte, time.Duration, error) {
 	doc, err := s.Get(ctx, address, fetch.Want{Accept: []string{"application/json"}})
 	return doc.Body, time.Minute, err

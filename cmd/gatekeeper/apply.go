@@ -142,6 +142,9 @@ func (a *app) applyPlan(ctx context.Context, b *backend, p clientPlan) error {
 			break
 		}
 		done = append(done, did)
+		if ch.Action != admin.Delete {
+			a.warnOf(ctx, b, ch.ID)
+		}
 	}
 	return errors.Join(failed, a.showApplied(done))
 }

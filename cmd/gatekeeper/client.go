@@ -68,9 +68,14 @@ func (a *app) clientCreate() *cobra.Command {
 			}
 			in.Secret = secret
 		}
-		return a.showSecret(b, secretOutFile, in.Secret != "", func() (admin.ClientWithSecret, error) {
+		err := a.showSecret(b, secretOutFile, in.Secret != "", func() (admin.ClientWithSecret, error) {
 			return b.CreateClient(ctx, in)
 		})
+		if err != nil {
+			return err
+		}
+		a.warnOf(ctx, b, in.ID)
+		return nil
 	})
 	return c
 }
@@ -110,6 +115,15 @@ func (a *app) showSecret(b *backend, file string, brought bool, change func() (a
 	return nil
 }
 
+// warnOf says what is registered of an application and will not work. What was done
+// is done: advice that is not to be had is no failure.
+func (a *app) warnOf(ctx context.Context, b *backend, id string) {
+	all, _ := b.ClientWarnings(ctx, id)
+	for _, w := range all {
+		a.say("Warning: %s", w)
+	}
+}
+
 func clientView(c oauth2.Client, secret string, value any) view {
 	return view{value: value, names: []string{c.ID}, once: secret, table: func(t *table) {
 		t.field("CLIENT ID", c.ID)
@@ -122,6 +136,7 @@ func clientView(c oauth2.Client, secret string, value any) view {
 		t.each("AFTER LOGOUT", c.PostLogoutRedirectURIs)
 		t.field("SCOPES", strings.Join(c.Scopes, " "))
 		t.each("AUDIENCE", c.Audience)
+		tableOfAddresses(t, &c)
 		tableOfGrants(t, &c)
 		t.field("ACCESS TOKEN", tokenWords(&c))
 		if c.InsecureNoPKCE {
@@ -221,7 +236,11 @@ func (a *app) clientGet() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.print(clientView(c, "", c))
+			if err := a.print(clientView(c, "", c)); err != nil {
+				return err
+			}
+			a.warnOf(ctx, b, c.ID)
+			return nil
 		}),
 	}
 }
@@ -252,7 +271,11 @@ func (a *app) clientUpdate() *cobra.Command {
 		if have, err = b.UpdateClient(ctx, have, seen); err != nil {
 			return err
 		}
-		return a.print(clientView(have, "", have))
+		if err := a.print(clientView(have, "", have)); err != nil {
+			return err
+		}
+		a.warnOf(ctx, b, have.ID)
+		return nil
 	})
 	return c
 }

@@ -230,6 +230,10 @@ func (p *patient) clients(ctx context.Context) []finding {
 	if p.db == nil {
 		return nil
 	}
+	asks, err := newFetch(p.cfg, p.app.Now)
+	if err != nil {
+		return one(check, fail, err.Error(), "check fetch_allow, fetch_ports and fetch_ca")
+	}
 	var all []finding
 	n := 0
 	for page := (identity.Page{Limit: pageSize}); ; {
@@ -240,6 +244,9 @@ func (p *patient) clients(ctx context.Context) []finding {
 		for i := range some {
 			n++
 			all = append(all, risks(&some[i])...)
+			for _, said := range oauth2.Unasked(ctx, asks, &some[i]) {
+				all = append(all, finding{check, warn, some[i].ID + ": " + said, "gatekeeper client update " + quote(some[i].ID) + ", or fetch_allow and fetch_ports"})
+			}
 		}
 		if next == "" {
 			break

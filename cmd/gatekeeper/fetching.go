@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/gatekeeper-oidc/gatekeeper/internal/config"
@@ -24,6 +25,13 @@ func newFetch(cfg *config.Config, now func() time.Time) (*fetch.Client, error) {
 		f.Allow = append(f.Allow, netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128"))
 	}
 	f.DangerouslyAllowHTTP = slices.ContainsFunc(f.Allow, func(p netip.Prefix) bool { return p.Addr().IsLoopback() })
+	for _, port := range cfg.FetchPorts {
+		n, err := strconv.ParseUint(port, 10, 16)
+		if err != nil || n == 0 {
+			return nil, fmt.Errorf("fetch_ports: holds %q; each must be a port from 1 to 65535", port)
+		}
+		f.Ports = append(f.Ports, uint16(n))
+	}
 	if cfg.FetchCA != "" {
 		roots, err := readAuthorities(cfg.FetchCA)
 		if err != nil {

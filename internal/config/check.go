@@ -22,7 +22,7 @@ func (c *Config) Check() error {
 		databaseIsKnown, redisIsKnown, postgresNeedsSecret, secretIsStrong, nodesShareADatabase,
 		durationsAreMeant, refreshIdleWithinLife, sessionIdleWithinLife, passwordsAreLong, rs256IsThere,
 		numbersAreSane, scopesAreWords, tracesGoToAnAddress,
-		registrationScopesAreThere, registrationUnusedIsLong,
+		fetchPortsAreSome, registrationScopesAreThere, registrationUnusedIsLong,
 	} {
 		problems = append(problems, rule(c))
 	}
@@ -161,6 +161,15 @@ func proxiesAreSome(c *Config) error {
 	for _, p := range c.TrustedProxies {
 		if p.Bits() == 0 {
 			return c.wrong("trusted_proxies", "holds %s, which lets everyone claim any address; name your proxy's network", p)
+		}
+	}
+	return nil
+}
+
+func fetchPortsAreSome(c *Config) error {
+	for _, port := range c.FetchPorts {
+		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+			return c.wrong("fetch_ports", "holds %q; each must be a port from 1 to 65535", port)
 		}
 	}
 	return nil

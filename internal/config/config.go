@@ -46,6 +46,7 @@ type Config struct {
 	Scopes           []string       `key:"scopes" doc:"Scopes of your own APIs, besides openid profile email address phone offline_access and admin."`
 	ResponseTypes    []string       `key:"response_types" default:"code" enum:"code|id_token|id_token token|code id_token|code token|code id_token token" doc:"What authorization answers may carry. All but code pass tokens through the browser: for applications that cannot do otherwise, and each must be registered for it."`
 	FetchAllow       []netip.Prefix `key:"fetch_allow" doc:"Networks, such as 10.1.0.0/16, that addresses registered by clients (jwks_uri, request_uri, backchannel_logout_uri …) may lead into, besides the public ones."`
+	FetchPorts       []string       `key:"fetch_ports" doc:"Ports, such as 636 or 8086, that such addresses may name although another kind of service usually has them. Without it: 80, 443, and from 1024 on all but the usual ports of databases, mail, consoles and the like."`
 	FetchCA          string         `key:"fetch_ca" doc:"PEM file of certificate authorities to believe at such addresses, besides the system's."`
 	OtelEndpoint     string         `key:"otel_endpoint" doc:"OTLP over HTTP address for traces, such as http://localhost:4318. Left out, no traces."`
 	DrainTimeout     time.Duration  `key:"drain_timeout" default:"10s" doc:"How long a stopping server finishes what it began."`

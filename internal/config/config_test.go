@@ -190,6 +190,7 @@ func TestRefusals(t *testing.T) {
 		"proxies not masked":           {world(yamlOf("trusted_proxies: 10.1.2.3/8")), "the network is 10.0.0.0/8"},
 		"proxies no network":           {world(yamlOf("trusted_proxies: proxy")), "such as 10.0.0.0/8"},
 		"hostsAreNames":                {world(yamlOf("allowed_hosts: '*.example.org'")), "must be a host name"},
+		"fetchPortsAreSome":            {world(yamlOf("fetch_ports: [ldap]")), "must be a port"},
 		"databaseIsKnown":              {world(yamlOf("database_url: mysql://db")), "must be sqlite:PATH or postgres://"},
 		"redisIsKnown":                 {world(yamlOf("redis_url: localhost:6379")), "must be redis://"},
 		"postgresNeedsSecret":          {world(yamlOf(pg)), "secret is missing; with Postgres"},

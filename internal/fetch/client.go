@@ -30,17 +30,19 @@ type Config struct {
 	Resolve              func(ctx context.Context, host string) ([]netip.Addr, error) // [the system's resolver]
 	UserAgent            string                                                       // [Gatekeeper]
 	Now                  func() time.Time
+	Ports                []uint16      // asked although another kind of service usually has them [none]
 	Timeout              time.Duration // for everything, from name to last byte [8 s]
 	PerHost              int           // requests to one host at one time; more wait [8]
 }
 
 // The parts of Timeout that one step may take.
 const (
-	dialTimeout   = 3 * time.Second
-	tlsTimeout    = 3 * time.Second
-	headerTimeout = 5 * time.Second
-	maxHeader     = 16 << 10 // bytes of response header
-	maxDials      = 4        // addresses of one name that are tried
+	resolveTimeout = 2 * time.Second
+	dialTimeout    = 3 * time.Second
+	tlsTimeout     = 3 * time.Second
+	headerTimeout  = 5 * time.Second
+	maxHeader      = 16 << 10 // bytes of response header
+	maxDials       = 4        // addresses of one name that are tried
 )
 
 // A Client asks addresses that other people chose. It is safe for concurrent use
@@ -157,6 +159,8 @@ func (d dialer) addresses(ctx context.Context, host string) ([]netip.Addr, error
 	if a, err := netip.ParseAddr(host); err == nil {
 		return []netip.Addr{a}, nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, resolveTimeout)
+	defer cancel()
 	addrs, err := d.resolve(ctx, host)
 	if err != nil {
 		return nil, fmt.Errorf("resolve: %w", err)

@@ -82,6 +82,26 @@ func (c *Client) Check(address string) error {
 	return err
 }
 
+// Reach is Check, and asks where the name of the host leads, without going there.
+// ErrUnreachable means that this could not be told.
+func (c *Client) Reach(ctx context.Context, address string) error {
+	u, err := c.checkURL(address)
+	if err != nil {
+		return err
+	}
+	d := dialer{reach: reach{allow: c.cfg.Allow, loopback: u.Scheme == "http"}, resolve: c.cfg.Resolve}
+	addrs, err := d.addresses(ctx, u.Hostname())
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrUnreachable, err)
+	}
+	for _, a := range addrs {
+		if err := d.reach.check(a); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // do sends one request and lets read look at the answer.
 func (c *Client) do(ctx context.Context, method, address string, fill func(*http.Request), read func(context.Context, *http.Response) error) error {
 	u, err := c.checkURL(address)

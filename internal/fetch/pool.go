@@ -134,6 +134,11 @@ func (p *Pool) FetchJWKS(ctx context.Context, address string) (body []byte, maxA
 // Check is Client.Check.
 func (p *Pool) Check(address string) error { return p.cfg.Client.Check(address) }
 
+// Reach is Client.Reach.
+func (p *Pool) Reach(ctx context.Context, address string) error {
+	return p.cfg.Client.Reach(ctx, address)
+}
+
 // Wait waits for the fetches under way.
 func (p *Pool) Wait() { p.flights.Wait() }
 

@@ -1,6 +1,7 @@
 package fetch
 
 import (
+	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
@@ -27,9 +28,11 @@ var urlRules = []urlRule{
 	{"the address has no host", func(_ *Client, _ string, u *url.URL) bool { return u.Opaque != "" || u.Hostname() == "" }},
 	{"the address holds a user name", func(_ *Client, _ string, u *url.URL) bool { return u.User != nil }},
 	{"the host is not written plainly", func(_ *Client, _ string, u *url.URL) bool {
-		return strings.ContainsAny(u.Hostname(), "% \\@/?#")
+		return strings.ContainsAny(u.Hostname(), "% \\@/?#") || numberIsNone(u.Hostname())
 	}},
 	{"the port is no port", func(_ *Client, _ string, u *url.URL) bool { return !portFits(u) }},
+	{"the port is another service's", func(c *Client, _ string, u *url.URL) bool { return !c.portAllowed(u) }},
+	{"the host is no public one", func(c *Client, _ string, u *url.URL) bool { return !c.hostAllowed(u) }},
 }
 
 // checkURL parses raw and applies urlRules. The result has no fragment: that is
@@ -50,6 +53,21 @@ func (c *Client) checkURL(raw string) (*url.URL, error) {
 
 func printable(s string) bool {
 	return !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' })
+}
+
+// numberIsNone reports whether host ends in a number and is no address all the same:
+// 127.1, 0x7f000001 and 2130706433 are this computer to some resolvers (URL standard
+// section 3.5, ends in a number).
+func numberIsNone(host string) bool {
+	if _, err := netip.ParseAddr(host); err == nil {
+		return false
+	}
+	host = strings.TrimSuffix(host, ".")
+	last := host[strings.LastIndex(host, ".")+1:]
+	if last == "" || strings.HasPrefix(strings.ToLower(last), "0x") {
+		return true
+	}
+	return strings.Trim(last, "0123456789") == ""
 }
 
 func portFits(u *url.URL) bool {

@@ -9,7 +9,9 @@ import (
 
 func TestURLRules(t *testing.T) {
 	t.Parallel()
-	secure, plain := newClient(t, func(*Config) {}), newClient(t, func(c *Config) { c.DangerouslyAllowHTTP = true })
+	secure, plain := newClient(t, func(*Config) {}), newClient(t, func(c *Config) {
+		c.DangerouslyAllowHTTP, c.Allow, c.Ports = true, loopback, []uint16{636, 5432}
+	})
 	for address, want := range map[string][2]bool{ // by default, with http allowed
 		"https://app.example.org/jwks.json":                      {true, true},
 		"https://app.example.org":                                {true, true},
@@ -17,6 +19,28 @@ func TestURLRules(t *testing.T) {
 		"https://[2606:4700::1111]/":                             {true, true},
 		"HTTPS://APP.example.org/":                               {true, true},
 		"http://localhost:8080/jwks":                             {false, true},
+		"https://localhost/jwks":                                 {false, true},
+		"https://app.localhost./jwks":                            {false, true},
+		"https://127.0.0.1/jwks":                                 {false, true},
+		"https://[::1]:8443/jwks":                                {false, true},
+		"https://[::ffff:127.0.0.1]/jwks":                        {false, true},
+		"https://10.0.0.1/jwks":                                  {},
+		"http://10.0.0.1/jwks":                                   {},
+		"https://169.254.169.254/latest":                         {},
+		"https://127.1/":                                         {},
+		"https://2130706433/":                                    {},
+		"https://0x7f000001/":                                    {},
+		"https://app.example.org:80/":                            {true, true},
+		"https://app.example.org:443/":                           {true, true},
+		"https://app.example.org:22/":                            {},
+		"https://app.example.org:25/":                            {},
+		"https://app.example.org:1023/":                          {},
+		"https://app.example.org:636/":                           {false, true},
+		"https://app.example.org:5432/":                          {false, true},
+		"https://app.example.org:6379/":                          {},
+		"https://app.example.org:3306/":                          {},
+		"https://app.example.org:6667/":                          {},
+		"https://app.example.org:027017/":                        {},
 		"":                                                       {},
 		"/jwks":                                                  {},
 		"app.example.org/jwks":                                   {},
