@@ -52,6 +52,11 @@ func TestMain(m *testing.M) {
 	}
 	code := m.Run()
 	_ = os.RemoveAll(filepath.Dir(e.certFile))
+	if previousBuilt.Load() {
+		if path, err := previous(); err == nil {
+			_ = os.RemoveAll(filepath.Dir(path))
+		}
+	}
 	if built.Load() {
 		if path, err := binary(); err == nil {
 			_ = os.RemoveAll(filepath.Dir(path))
@@ -70,12 +75,13 @@ type deployment struct {
 }
 
 type node struct {
-	cmd    *exec.Cmd
-	listen string
-	mgmt   string
-	log    *syncBuffer
-	env    []string
-	exited chan struct{}
+	program string // "" is the one under test
+	cmd     *exec.Cmd
+	listen  string
+	mgmt    string
+	log     *syncBuffer
+	env     []string
+	exited  chan struct{}
 }
 
 type syncBuffer struct {
@@ -167,7 +173,13 @@ func cluster(t *testing.T, env ...string) *deployment {
 // start runs one more node and waits until it is ready.
 func (d *deployment) start(t *testing.T, listen string) *node {
 	t.Helper()
-	n := &node{listen: listen, mgmt: "127.0.0.1:" + freePort(t), log: &syncBuffer{}}
+	return d.startProgram(t, "", listen)
+}
+
+// startProgram is start for another binary.
+func (d *deployment) startProgram(t *testing.T, program, listen string) *node {
+	t.Helper()
+	n := &node{program: program, listen: listen, mgmt: "127.0.0.1:" + freePort(t), log: &syncBuffer{}}
 	n.env = append(append([]string(nil), d.env...), "GATEKEEPER_LISTEN="+listen, "GATEKEEPER_MANAGEMENT_LISTEN="+n.mgmt)
 	d.nodes = append(d.nodes, n)
 	n.run(t)
@@ -185,7 +197,10 @@ func (d *deployment) start(t *testing.T, listen string) *node {
 
 func (n *node) run(t *testing.T) {
 	t.Helper()
-	path, err := binary()
+	path, err := n.program, error(nil)
+	if path == "" {
+		path, err = binary()
+	}
 	if err != nil {
 		t.Fatal(err)
 	}

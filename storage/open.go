@@ -35,7 +35,7 @@ func dialectOf(url string) (dialect, error) {
 	}
 }
 
-// Open opens the database and checks its schema: one that is newer than this
+// Open opens the database and checks its schema: one that is no longer for this
 // program is refused, an older one is migrated or refused. The context bounds
 // opening alone; Close ends what Open began.
 func Open(ctx context.Context, cfg Config) (*DB, error) {
@@ -64,25 +64,21 @@ func dial(ctx context.Context, dia dialect, cfg Config) (driver, error) {
 	return openPostgres(ctx, cfg)
 }
 
-// ready compares the schema with the one this program was written for.
+// ready compares the schema with the one this program was written for. A newer one is
+// good as long as it was made for this program too.
 func (d *DB) ready(ctx context.Context, cfg Config) error {
-	have, err := d.schemaVersion(ctx)
-	if err != nil {
-		return err
-	}
-	want, err := latest(d.dialect)
-	if err != nil {
-		return err
-	}
+	s, err := d.status(ctx)
 	switch {
-	case have > want:
-		return newerSchema(have, want)
-	case have == want:
+	case err != nil:
+		return err
+	case s.Reader > s.Latest:
+		return newerSchema(s.Reader, s.Latest)
+	case s.Current >= s.Latest:
 		return nil
 	case cfg.Migrate:
 		return migrate(ctx, d.dialect, cfg.URL)
 	default:
-		return olderSchema(have, want)
+		return olderSchema(s.Current, s.Latest)
 	}
 }
 

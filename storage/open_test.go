@@ -2,8 +2,10 @@ package storage_test
 
 import (
 	"database/sql"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -14,6 +16,7 @@ import (
 	"github.com/gatekeeper-oidc/gatekeeper/conformance"
 	"github.com/gatekeeper-oidc/gatekeeper/identity"
 	"github.com/gatekeeper-oidc/gatekeeper/internal/fault"
+	"github.com/gatekeeper-oidc/gatekeeper/migrations"
 	"github.com/gatekeeper-oidc/gatekeeper/storage"
 )
 
@@ -105,13 +108,13 @@ func TestBothDialectsEndWithTheSameSchema(t *testing.T) {
 	for name, query := range map[string][2]string{
 		"columns": {
 			`SELECT m.name || '.' || p.name || ' ' || lower(p.type) FROM sqlite_schema m JOIN pragma_table_info(m.name) p
-				WHERE m.type = 'table' AND m.name NOT LIKE 'goose%' AND m.name NOT LIKE 'sqlite%'`,
+				WHERE m.type = 'table' AND m.name NOT LIKE 'goose%' AND m.name NOT LIKE 'schema%' AND m.name NOT LIKE 'sqlite%'`,
 			`SELECT table_name || '.' || column_name || ' ' || ` + strings.ReplaceAll(types, "%s", "data_type") + ` FROM information_schema.columns
-				WHERE table_schema = 'public' AND table_name NOT LIKE 'goose%'`,
+				WHERE table_schema = 'public' AND table_name NOT LIKE 'goose%' AND table_name NOT LIKE 'schema%'`,
 		},
 		"indexes": {
 			`SELECT tbl_name || '.' || name FROM sqlite_schema WHERE type = 'index' AND name NOT LIKE 'sqlite%'`,
-			`SELECT tablename || '.' || indexname FROM pg_indexes WHERE schemaname = 'public' AND tablename NOT LIKE 'goose%'
+			`SELECT tablename || '.' || indexname FROM pg_indexes WHERE schemaname = 'public' AND tablename NOT LIKE 'goose%' AND tablename NOT LIKE 'schema%'
 				AND indexname NOT LIKE '%_pkey' AND indexname NOT LIKE '%_key'`,
 		},
 	} {
@@ -285,5 +288,31 @@ func TestBackupOfPostgresNamesTheTool(t *testing.T) {
 	db := open(t, conformance.Postgres(t, os.Getenv))
 	if err := db.Backup(t.Context(), filepath.Join(t.TempDir(), "x")); !fault.Is(err, fault.Invalid) {
 		t.Errorf("error = %v, want Invalid", err)
+	}
+}
+
+// TestStepsOnlyAdd: the release before goes on working on what a step made, or the
+// step says that it does not.
+func TestStepsOnlyAdd(t *testing.T) {
+	t.Parallel()
+	takes := regexp.MustCompile(`(?i)\b(DROP (TABLE|COLUMN)|RENAME|ALTER COLUMN|SET NOT NULL|ADD CONSTRAINT)\b`)
+	for _, dialect := range []string{"postgres", "sqlite"} {
+		files, err := migrations.FS(dialect)
+		if err != nil {
+			t.Fatal(err)
+		}
+		names, err := fs.Glob(files, "*.sql")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range names {
+			text, err := fs.ReadFile(files, name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if name > "0006" && takes.Match(text) && !strings.Contains(string(text), "INSERT INTO goose_db_version") {
+				t.Errorf("%s/%s takes something away from the release before: %s", dialect, name, takes.Find(text))
+			}
+		}
 	}
 }

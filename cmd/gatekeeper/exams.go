@@ -37,13 +37,16 @@ func (p *patient) database(ctx context.Context) []finding {
 		return one(check, fail, "does not answer: "+reasonOf(err), "check database_url, and that the database is up and lets this computer in")
 	}
 	switch {
-	case s.Current > s.Latest:
-		return one(check, fail, fmt.Sprintf("its schema is %d and this program knows %d", s.Current, s.Latest), "run the newer gatekeeper that migrated it")
+	case s.Reader > s.Latest:
+		return one(check, fail, fmt.Sprintf("its schema is for programs that know %d, and this one knows %d", s.Reader, s.Latest), "run the newer gatekeeper that migrated it")
 	case s.Current < s.Latest:
 		return one(check, fail, fmt.Sprintf("its schema is %d and this program needs %d", s.Current, s.Latest), "gatekeeper migrate up")
 	}
 	if p.db, err = storage.Open(ctx, storage.Config{URL: p.cfg.DatabaseURL.Reveal()}); err != nil {
 		return one(check, fail, "does not open: "+reasonOf(err), "check database_url")
+	}
+	if s.Current > s.Latest {
+		return one(check, pass, fmt.Sprintf("answers; schema %d is newer than this program, and made for it too", s.Current), "")
 	}
 	return one(check, pass, fmt.Sprintf("answers; schema %d is up to date", s.Current), "")
 }

@@ -38,15 +38,15 @@ func TestASchemaFromTheFutureIsLeftAlone(t *testing.T) {
 				{"serve", "--listen", "localhost:0", "--management-listen", "off"}, {"client", "list"}, {"migrate", "up"},
 			} {
 				code, _, said := onDatabase(t, c.url, args...)
-				if want := "gatekeeper: The database has schema 99 and this program knows "; code != exitConflict || !strings.HasPrefix(said, want) || strings.Count(said, "\n") != 1 {
+				if want := "gatekeeper: The database is for programs that know schema 99, and this one knows "; code != exitConflict || !strings.HasPrefix(said, want) || strings.Count(said, "\n") != 1 {
 					t.Errorf("%v: exit %d, %q; want %d, %q…", args, code, said, exitConflict, want)
 				}
 			}
 			code, found, _ := onDatabase(t, c.url, "doctor")
-			if code != exitFailed || !strings.Contains(found, "its schema is 99 and this program knows") || !strings.Contains(found, "→ run the newer gatekeeper that migrated it") {
+			if code != exitFailed || !strings.Contains(found, "its schema is for programs that know 99, and this one knows") || !strings.Contains(found, "→ run the newer gatekeeper that migrated it") {
 				t.Errorf("doctor: exit %d\n%s", code, found)
 			}
-			if s, err := storage.MigrationStatus(t.Context(), c.url); err != nil || s.Current != 99 {
+			if s, err := storage.MigrationStatus(t.Context(), c.url); err != nil || s.Reader != 99 {
 				t.Errorf("the schema is %d now (%v)", s.Current, err)
 			}
 		})
