@@ -28,6 +28,8 @@ func logoutContracts() []contract {
 		{"the claims of one session are those nobody tried", logoutClaimsOf},
 		{"a settled row is recorded once", logoutSettled},
 		{"a postponed row waits", logoutPostponed},
+		{"rows are claimed in turns", logoutTurns},
+		{"what waits is woken, and nothing else", logoutWoken},
 		{"a deleted user is told of all the same", logoutOfDeleted},
 		{"a cleaned session forgets whom it reached", logoutCleaned},
 	}
@@ -47,7 +49,7 @@ func (b *bench) reach(u identity.User, session, client string) {
 // told claims everything due and returns it as "session client user", in order.
 func (b *bench) told() []string {
 	b.Helper()
-	claimed, err := b.ClaimLogouts(b.Context(), longLease, 100)
+	claimed, err := b.ClaimLogouts(b.Context(), longLease, oauth2.LogoutQuery{Limit: 100})
 	b.must(err)
 	return names(claimed)
 }
@@ -98,7 +100,7 @@ func logoutTold(b *bench) {
 		_, err := b.EndSessions(ctx, u.ID, "s1")
 		b.must(err)
 	}
-	claimed, err := b.ClaimLogouts(ctx, longLease, 100)
+	claimed, err := b.ClaimLogouts(ctx, longLease, oauth2.LogoutQuery{Limit: 100})
 	b.must(err)
 	if diff := cmp.Diff([]string{"s1 app " + u.ID, "s1 shop " + u.ID}, names(claimed)); diff != "" {
 		b.Errorf("told (-want +got):\n%s", diff)
@@ -212,7 +214,7 @@ func logoutClaimRace(b *bench) {
 	var mu sync.Mutex
 	var all []oauth2.Logout
 	contend(b, func(ctx context.Context) (bool, error) {
-		claimed, err := b.ClaimLogouts(ctx, longLease, 3)
+		claimed, err := b.ClaimLogouts(ctx, longLease, oauth2.LogoutQuery{Limit: 3})
 		mu.Lock()
 		defer mu.Unlock()
 		all = append(all, claimed...)
@@ -226,7 +228,7 @@ func logoutClaimRace(b *bench) {
 
 func claimAll(b *bench) []oauth2.Logout {
 	b.Helper()
-	claimed, err := b.ClaimLogouts(b.Context(), longLease, 100)
+	claimed, err := b.ClaimLogouts(b.Context(), longLease, oauth2.LogoutQuery{Limit: 100})
 	b.must(err)
 	return claimed
 }
@@ -245,7 +247,7 @@ func (b *bench) due() identity.User {
 // claim claims the one row that is due.
 func (b *bench) claim(lease time.Duration) oauth2.Logout {
 	b.Helper()
-	claimed, err := b.ClaimLogouts(b.Context(), lease, 10)
+	claimed, err := b.ClaimLogouts(b.Context(), lease, oauth2.LogoutQuery{Limit: 10})
 	b.must(err)
 	if len(claimed) != 1 {
 		b.Fatalf("claimed %+v, want one", claimed)

@@ -30,9 +30,9 @@ type LogoutStore interface {
 	// SessionClients returns the ids of the applications each of sessions reached,
 	// in order, of those that want to hear of its end.
 	SessionClients(ctx context.Context, sessions ...string) (map[string][]string, error)
-	// ClaimLogouts claims up to limit rows that are due, the longest due first: of
-	// racing callers one gets each.
-	ClaimLogouts(ctx context.Context, lease time.Duration, limit int) ([]Logout, error)
+	// ClaimLogouts claims rows that are due: the first of each application, the longest
+	// due first, then the second of each, and so on. Of racing callers one gets each.
+	ClaimLogouts(ctx context.Context, lease time.Duration, q LogoutQuery) ([]Logout, error)
 	// ClaimLogoutsOf claims up to limit rows of one session that nobody tried yet.
 	ClaimLogoutsOf(ctx context.Context, session string, lease time.Duration, limit int) ([]Logout, error)
 	// SettleLogout removes a claimed row and records e; false, with nothing written,
@@ -42,7 +42,29 @@ type LogoutStore interface {
 	DropLogout(ctx context.Context, l Logout) error
 	// PostponeLogout gives a claimed row back, due again after a while.
 	PostponeLogout(ctx context.Context, l Logout, by time.Duration) error
+	// WakeLogouts makes the rows of an application that wait to be tried again due
+	// now, not those that somebody tries, and returns how many.
+	WakeLogouts(ctx context.Context, clientID string) (int64, error)
 }
+
+// A LogoutQuery says which rows to claim.
+type LogoutQuery struct {
+	Limit     int
+	PerClient int      // rows of one application; 0: any number
+	Except    []string // applications that have enough for now
+	Of        Vouched  // whose rows
+}
+
+// Vouched tells applications that registered themselves from those of operators.
+type Vouched int
+
+// Everybody's rows, those of applications an operator registered, or those of
+// applications that registered themselves.
+const (
+	OfEverybody Vouched = iota
+	OfOperators
+	OfStrangers
+)
 
 // HearsLogout reports whether c registered to be told of the end of a session, in
 // one way or the other.

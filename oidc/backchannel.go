@@ -7,12 +7,12 @@ import (
 	"log/slog"
 	"net/url"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/gatekeeper-oidc/gatekeeper/audit"
 	"github.com/gatekeeper-oidc/gatekeeper/identity"
 	"github.com/gatekeeper-oidc/gatekeeper/internal/fault"
+	"github.com/gatekeeper-oidc/gatekeeper/internal/flight"
 	"github.com/gatekeeper-oidc/gatekeeper/internal/meter"
 	"github.com/gatekeeper-oidc/gatekeeper/oauth2"
 )
@@ -51,12 +51,12 @@ type BackchannelConfig struct {
 }
 
 const (
-	lease     = 20 * time.Second // longer than an attempt: Poster, the store, and some
-	attemptIn = 15 * time.Second // an attempt that takes longer is as good as failed
-	patrol    = 2 * time.Second  // between looks at the outbox while nobody rings
-	courtesy  = 3 * time.Second  // how long a person's sign-out waits for the applications
-	atOnce    = 32               // attempts of one node under way, beside those of sign-outs
-	perLogout = 50               // applications told before a person goes on; the rest follows
+	lease     = 20 * time.Second       // longer than an attempt: Poster, the store, and some
+	attemptIn = 15 * time.Second       // an attempt that takes longer is as good as failed
+	patrol    = 2 * time.Second        // between looks at the outbox while nobody rings
+	briefly   = 4 * time.Second        // an attempt at one that registered itself
+	courtesy  = 800 * time.Millisecond // how long a person's sign-out waits for the applications
+	perLogout = 50                     // applications told before a person goes on; the rest follows
 )
 
 // A Backchannel tells applications that a session ended (OpenID Connect
@@ -69,14 +69,16 @@ const (
 //	            └── Run: rung, or on patrol ─► POST ─► later     back into the outbox, with a delay
 //	                 of whichever node is there       └ never    settled: logout.abandoned
 //
+// An application that answers wakes its other rows, so that one that was down hears
+// of everything soon. Turns says who gets how many of the attempts at once.
+//
 // A node that dies takes nothing with it: its leases run out, and another node
 // tries. An application may so be told twice, never not at all, and the trail says
 // once that it was.
 type Backchannel struct {
-	cfg    BackchannelConfig
-	rung   chan struct{} // something may be due; holds one
-	slots  chan struct{}
-	behind atomic.Bool // more was due than there were slots
+	cfg   BackchannelConfig
+	rung  chan struct{} // something may be due; holds one
+	turns turns
 
 	mu      sync.Mutex
 	stopped bool
@@ -89,7 +91,7 @@ func NewBackchannel(cfg BackchannelConfig) (*Backchannel, error) {
 	if cfg.Sessions == nil || cfg.Store == nil || cfg.Tokens == nil || cfg.Post == nil || cfg.Trail == nil || cfg.Log == nil {
 		return nil, errors.New("oidc: Sessions, Store, Tokens, Post, Trail and Log are required")
 	}
-	return &Backchannel{cfg: cfg, rung: make(chan struct{}, 1), slots: make(chan struct{}, atOnce)}, nil
+	return &Backchannel{cfg: cfg, rung: make(chan struct{}, 1)}, nil
 }
 
 // Ring says that a session ended. It never blocks.
@@ -101,8 +103,8 @@ func (b *Backchannel) Ring() {
 }
 
 // SignOut ends the session of a person who wants to leave, and tells the
-// applications it reached, all at once and for three seconds at most: whoever has
-// not answered then hears of it from the outbox. It returns the ids of the
+// applications it reached, all at once and for less than a second: whoever has not
+// answered then hears of it all the same, and the person need not wait for it. It returns the ids of the
 // applications reached.
 func (b *Backchannel) SignOut(ctx context.Context, userID, session string) (reached []string, err error) {
 	var mine []oauth2.Logout
@@ -137,6 +139,9 @@ func (b *Backchannel) tell(ctx context.Context, mine []oauth2.Logout) {
 	}
 	done := make(chan struct{})
 	go func() { all.Wait(); close(done) }() // ends with the attempts, which Run waits for
+	if c, ok := ctx.Value(flight.CallerKey{}).(flight.Caller); ok {
+		defer c.Aside()()
+	}
 	patience := time.NewTimer(courtesy)
 	defer patience.Stop()
 	select {
@@ -192,31 +197,31 @@ func (b *Backchannel) stop() {
 	b.running.Wait()
 }
 
-// round starts an attempt for each row that is due, as far as there are slots.
+// round starts an attempt for each row that is due, as far as there are slots: first
+// of the applications that operators registered.
 func (b *Backchannel) round(ctx context.Context) error {
-	free := cap(b.slots) - len(b.slots) // only this goroutine takes slots
-	if free == 0 {
-		b.behind.Store(true)
-		return nil
-	}
-	due, err := b.cfg.Store.ClaimLogouts(ctx, lease, free)
-	if err != nil {
-		return fmt.Errorf("claim logouts: %w", err)
-	}
-	b.behind.Store(len(due) == free)
-	for _, l := range due {
-		b.slots <- struct{}{}
-		b.start(ctx, l, b.free)
+	for _, of := range [...]oauth2.Vouched{oauth2.OfOperators, oauth2.OfStrangers} {
+		q := b.turns.query(of)
+		if q.Limit == 0 {
+			continue
+		}
+		due, err := b.cfg.Store.ClaimLogouts(ctx, lease, q)
+		if err != nil {
+			return fmt.Errorf("claim logouts: %w", err)
+		}
+		b.turns.take(q, due)
+		for _, l := range due {
+			leave := func() {
+				if b.turns.leave(of, l.ClientID) {
+					b.Ring()
+				}
+			}
+			if !b.start(ctx, l, leave) {
+				leave()
+			}
+		}
 	}
 	return nil
-}
-
-// free gives a slot back and wakes Run if somebody waits for it.
-func (b *Backchannel) free() {
-	<-b.slots
-	if b.behind.Load() {
-		b.Ring()
-	}
 }
 
 // attempt tells one application and writes down what came of it. An error means
@@ -232,7 +237,7 @@ func (b *Backchannel) attempt(ctx context.Context, l oauth2.Logout) error {
 	o := b.post(ctx, &c, l)
 	if o.verdict == later && l.Age < giveUpAfter {
 		b.cfg.Meter.BackchannelLogout("retried")
-		return b.cfg.Store.PostponeLogout(ctx, l, backoff(l.Attempt))
+		return b.cfg.Store.PostponeLogout(ctx, l, backoff(l.Attempt, l.Age))
 	}
 	kind, result := audit.LogoutDelivered, "delivered"
 	if o.verdict != told {
@@ -242,8 +247,26 @@ func (b *Backchannel) attempt(ctx context.Context, l oauth2.Logout) error {
 	if err != nil {
 		return fmt.Errorf("settle a logout: %w", err)
 	}
-	if mine {
-		b.cfg.Meter.BackchannelLogout(result)
+	if !mine {
+		return nil
+	}
+	b.cfg.Meter.BackchannelLogout(result)
+	if o.verdict != told {
+		b.cfg.Log.LogAttrs(ctx, slog.LevelWarn, "an application will not be told of a sign-out", slog.String("event", "backchannel_logout"),
+			slog.String("client_id", l.ClientID), slog.String("sid", l.Session), slog.String("reason", o.reason), slog.Any("error", o.cause))
+		return nil
+	}
+	return b.wake(ctx, l.ClientID)
+}
+
+// wake makes due what waits for an application that has just answered.
+func (b *Backchannel) wake(ctx context.Context, clientID string) error {
+	n, err := b.cfg.Store.WakeLogouts(ctx, clientID)
+	if err != nil {
+		return fmt.Errorf("wake the logouts of %s: %w", clientID, err)
+	}
+	if n > 0 {
+		b.Ring()
 	}
 	return nil
 }
@@ -255,6 +278,11 @@ func (b *Backchannel) post(ctx context.Context, c *oauth2.Client, l oauth2.Logou
 		b.cfg.Log.LogAttrs(ctx, slog.LevelWarn, "no logout token could be made", slog.String("event", "backchannel_logout"),
 			slog.String("client_id", c.ID), slog.Any("error", err))
 		return outcome{verdict: later, reason: "no_token"}
+	}
+	if c.Dynamic { // who chose to be told may hang, and has few of the slots
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, briefly)
+		defer cancel()
 	}
 	status, err := b.cfg.Post.PostForm(ctx, c.BackchannelLogoutURI, url.Values{"logout_token": {token}})
 	return judge(status, err)

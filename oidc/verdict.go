@@ -21,6 +21,7 @@ const (
 	giveUpAfter  = 2 * time.Hour
 	firstBackoff = 2 * time.Second
 	maxBackoff   = 10 * time.Minute
+	ofItsAge     = 10 // a row waits for a tenth of the time it has waited already, at most
 )
 
 // A verdict says what becomes of a logout after an attempt.
@@ -38,6 +39,7 @@ type outcome struct {
 	verdict verdict
 	reason  string
 	status  int
+	cause   error // for the log
 }
 
 // answers are what an application can say to a logout token, the first that holds.
@@ -62,7 +64,7 @@ var answers = []struct {
 func judge(status int, err error) outcome {
 	for _, a := range answers {
 		if a.holds(status, err) {
-			return outcome{verdict: a.verdict, reason: a.reason, status: status}
+			return outcome{verdict: a.verdict, reason: a.reason, status: status, cause: err}
 		}
 	}
 	return outcome{verdict: never, status: status} // the last of answers always holds
@@ -83,14 +85,16 @@ func (o outcome) event(kind audit.Kind, l oauth2.Logout) audit.Event {
 	return e
 }
 
-// backoff is how long to wait after an attempt: twice as long after each, up to a
-// bound, and between a half and three halves of that, so that what failed together
-// does not come back together.
-func backoff(attempt int) time.Duration {
+// backoff is how long to wait after an attempt: twice as long after each, but no
+// longer than a part of the age of the sign-out, so that an application that was
+// down hears soon after it is back; and between a half and three halves of that, so
+// that what failed together does not come back together.
+func backoff(attempt int, age time.Duration) time.Duration {
 	d := maxBackoff
 	if shift := attempt - 1; shift < 10 {
 		d = min(firstBackoff<<max(shift, 0), maxBackoff)
 	}
+	d = min(d, max(age/ofItsAge, firstBackoff))
 	var b [8]byte
 	_, _ = rand.Read(b[:])                                              // never fails (crypto/rand)
 	return d/2 + time.Duration(binary.BigEndian.Uint64(b[:])%uint64(d)) //nolint:gosec // both are positive and small

@@ -41,7 +41,7 @@ func TestBackoff(t *testing.T) {
 	for attempt, middle := range map[int]time.Duration{1: 2 * time.Second, 2: 4 * time.Second, 5: 32 * time.Second, 9: 512 * time.Second, 10: 10 * time.Minute, 400: 10 * time.Minute} {
 		seen := map[time.Duration]bool{}
 		for range 100 {
-			d := backoff(attempt)
+			d := backoff(attempt, 24*time.Hour)
 			if d < middle/2 || d >= middle*3/2 {
 				t.Fatalf("attempt %d waits %v, want around %v", attempt, d, middle)
 			}
@@ -49,6 +49,13 @@ func TestBackoff(t *testing.T) {
 		}
 		if len(seen) < 2 {
 			t.Errorf("attempt %d always waits as long", attempt)
+		}
+	}
+	for age, most := range map[time.Duration]time.Duration{0: 3 * time.Second, 150 * time.Second: 23 * time.Second, time.Hour: 9 * time.Minute} {
+		for range 100 {
+			if d := backoff(400, age); d >= most {
+				t.Fatalf("after %v it waits %v more, want less than %v", age, d, most)
+			}
 		}
 	}
 }

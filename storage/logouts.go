@@ -2,6 +2,7 @@ package storage
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/gatekeeper-oidc/gatekeeper/audit"
@@ -10,7 +11,14 @@ import (
 
 const (
 	logoutColumns = `session_id, client_id, user_id, ended_at, {now} - ended_at, attempts`
-	claimLogout   = `due_at = {now} + CAST($1 AS BIGINT), attempts = attempts + 1`
+	claimLogout   = `due_at = {now} + CAST($1 AS BIGINT), attempts = attempts + 1, held = 1`
+
+	// rankedLogouts are the due rows of a query, each with its turn among those of its
+	// application: in the order of the turns nobody's many rows keep out another's one.
+	rankedLogouts = `SELECT l.session_id AS sid, l.client_id AS cid, l.due_at AS due,
+			row_number() OVER (PARTITION BY l.client_id ORDER BY l.due_at, l.session_id) AS turn
+		FROM logouts l WHERE l.due_at <= {now} AND NOT l.client_id {set} AND ($4 = 0 OR $4 =
+			CASE WHEN EXISTS (SELECT 1 FROM registrations r WHERE r.client_id = l.client_id) THEN 2 ELSE 1 END)`
 )
 
 // A session that an application reaches while it ends is in one of two orders:
@@ -40,10 +48,13 @@ var (
 	querySessionClients = inSet(`SELECT session_id, client_id FROM session_clients WHERE session_id {set} ORDER BY session_id, client_id`)
 
 	queryClaimLogouts = each(
-		`WITH due AS MATERIALIZED (SELECT session_id AS sid, client_id AS cid FROM logouts WHERE due_at <= {now} ORDER BY due_at LIMIT $2 FOR UPDATE SKIP LOCKED)
+		`WITH ranked AS (`+strings.ReplaceAll(strings.ReplaceAll(rankedLogouts, "{set}", "= ANY($3::text[])"), "$4", "CAST($4 AS INTEGER)")+`),
+		due AS MATERIALIZED (SELECT o.session_id AS sid, o.client_id AS cid FROM ranked JOIN logouts o ON o.session_id = sid AND o.client_id = cid
+			WHERE turn <= CAST($5 AS BIGINT) AND o.due_at <= {now} ORDER BY turn, due LIMIT $2 FOR UPDATE OF o SKIP LOCKED)
 		UPDATE logouts SET `+claimLogout+` FROM due WHERE session_id = sid AND client_id = cid RETURNING `+logoutColumns,
-		`UPDATE logouts SET `+claimLogout+` WHERE (session_id, client_id) IN
-			(SELECT session_id, client_id FROM logouts WHERE due_at <= {now} ORDER BY due_at LIMIT $2) RETURNING `+logoutColumns)
+		`UPDATE logouts SET `+claimLogout+` WHERE (session_id, client_id) IN (SELECT sid, cid FROM
+			(`+strings.ReplaceAll(rankedLogouts, "{set}", "IN (SELECT value FROM json_each($3))")+`) WHERE turn <= $5 ORDER BY turn, due LIMIT $2) RETURNING `+logoutColumns)
+	queryWakeLogouts    = both(`UPDATE logouts SET due_at = {now} WHERE client_id = $1 AND held = 0 AND attempts > 0 AND due_at > {now}`)
 	queryClaimLogoutsOf = each(
 		`WITH due AS MATERIALIZED (SELECT session_id AS sid, client_id AS cid FROM logouts WHERE session_id = $3 AND attempts = 0 ORDER BY client_id LIMIT $2
 			FOR UPDATE SKIP LOCKED)
@@ -53,7 +64,7 @@ var (
 
 	changeSettleLogout  = newChange(3, `DELETE FROM logouts WHERE session_id = $1 AND client_id = $2 AND attempts = $3 RETURNING client_id`)
 	queryDropLogout     = both(`DELETE FROM logouts WHERE session_id = $1 AND client_id = $2 AND attempts = $3`)
-	queryPostponeLogout = both(`UPDATE logouts SET due_at = {now} + CAST($4 AS BIGINT) WHERE session_id = $1 AND client_id = $2 AND attempts = $3`)
+	queryPostponeLogout = both(`UPDATE logouts SET due_at = {now} + CAST($4 AS BIGINT), held = 0 WHERE session_id = $1 AND client_id = $2 AND attempts = $3`)
 )
 
 // tell puts a row into the outbox for each application that sessions reached.
@@ -80,8 +91,17 @@ func (d *DB) SessionClients(ctx context.Context, sessions ...string) (map[string
 }
 
 // ClaimLogouts implements oauth2.LogoutStore.
-func (d *DB) ClaimLogouts(ctx context.Context, lease time.Duration, limit int) ([]oauth2.Logout, error) {
-	return d.logouts(ctx, queryClaimLogouts, lease.Microseconds(), pageSize(limit))
+func (d *DB) ClaimLogouts(ctx context.Context, lease time.Duration, q oauth2.LogoutQuery) ([]oauth2.Logout, error) {
+	turns := q.PerClient
+	if turns <= 0 {
+		turns = maxPage
+	}
+	return d.logouts(ctx, queryClaimLogouts, lease.Microseconds(), pageSize(q.Limit), d.dialect.set(append([]string{}, q.Except...)), int(q.Of), turns)
+}
+
+// WakeLogouts implements oauth2.LogoutStore.
+func (d *DB) WakeLogouts(ctx context.Context, clientID string) (int64, error) {
+	return d.exec(ctx, queryWakeLogouts, clientID)
 }
 
 // ClaimLogoutsOf implements oauth2.LogoutStore.
