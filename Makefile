@@ -59,6 +59,13 @@ tidy:
 bench: ## The benchmark suite, ready for benchstat (BENCH=regexp COUNT=n)
 	$(RUNTIME) $(GO) test -run "^$$$$" -bench "$(or $(BENCH),.)" -benchmem -count $(or $(COUNT),6) ./cmd/gatekeeper ./keys ./oauth2
 
+.PHONY: drill
+drill: drill-overload ## Slow drills: what becomes of a server in bad times
+
+.PHONY: drill-overload
+drill-overload:
+	$(GO) run ./scripts/overload
+
 .PHONY: fuzz
 fuzz: ## Every fuzz target for FUZZTIME (default 20s) each
 	./scripts/fuzz.sh $(or $(FUZZTIME),20s)

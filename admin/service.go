@@ -138,21 +138,38 @@ func (s *Service) TrailHead(ctx context.Context) (h TrailHead, err error) {
 	return h, err
 }
 
-// Explain returns the refusal a reference stands for; fault.NotFound if the trail
-// has none.
+// Explain returns the refusal a reference stands for, and in its detail how many
+// others it stands for; fault.NotFound if the trail has none.
 func (s *Service) Explain(ctx context.Context, reference string) (audit.Event, error) {
 	reference = strings.ToUpper(strings.TrimSpace(reference))
 	if reference == "" {
 		return audit.Event{}, invalid("reference_present", "A reference is required.")
 	}
-	events, err := s.Trail.Events(ctx, audit.Filter{Reference: reference, Newest: true, Limit: 1})
+	events, err := s.Trail.Events(ctx, audit.Filter{Reference: reference, Newest: true, Limit: 2})
 	if err != nil {
 		return audit.Event{}, fmt.Errorf("explain %s: %w", reference, err)
 	}
 	if len(events) == 0 {
 		return audit.Event{}, fault.Missing("reference", reference)
 	}
-	return events[0], nil
+	return toldWith(events), nil
+}
+
+// toldWith returns the refusal among the events of one reference, with the number
+// of those that were counted under it.
+func toldWith(events []audit.Event) audit.Event {
+	found, count := events[0], ""
+	for _, e := range events {
+		if n := e.Detail[audit.DetailCount]; n != "" {
+			count = n
+			continue
+		}
+		found = e
+	}
+	if count != "" && found.Detail != nil {
+		found.Detail[audit.DetailCount] = count
+	}
+	return found
 }
 
 // SetupLink makes the one-time link that creates the first administrator, and

@@ -35,7 +35,7 @@ var floors = [][]string{
 	},
 	{"conformance/suite/formpost", "conformance/suite/dynamic"},
 	{"conformance/suite/profiles"},
-	{"cmd/gatekeeper", "scripts/freeport"},
+	{"cmd/gatekeeper", "scripts/freeport", "scripts/overload"},
 }
 
 // forbidden are edges that floors alone would allow.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/gatekeeper-oidc/gatekeeper/identity"
+	"github.com/gatekeeper-oidc/gatekeeper/internal/meter"
 	"github.com/gatekeeper-oidc/gatekeeper/internal/ratelimit"
 	"github.com/gatekeeper-oidc/gatekeeper/internal/web"
 	"github.com/gatekeeper-oidc/gatekeeper/oauth2"
@@ -41,13 +42,14 @@ type People interface {
 	CompleteSetup(ctx context.Context, token string, n identity.NewUser) (identity.User, error)
 }
 
-// Config is what a Handler needs; all but Rules and SignUp is required.
+// Config is what a Handler needs; all but Rules, Meter and SignUp is required.
 type Config struct {
 	Flow        Flow
 	People      People
 	Pages       *templates.Set
 	Limits      ratelimit.Source
 	Rules       ratelimit.Rules // zero: the defaults
+	Meter       *meter.Meter    // nil: nothing is measured
 	Now         func() time.Time
 	MinPassword int  // characters, as identity.Policy has it
 	SignUp      bool // people may create their own account

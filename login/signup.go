@@ -97,6 +97,7 @@ func (h *Handler) spend(r *http.Request, rule ratelimit.Rule) error {
 	if wait <= 0 {
 		return nil
 	}
+	h.cfg.Meter.RateLimited(rule.Name)
 	return &fault.Error{
 		Kind: fault.TooMany, Code: "too_many_attempts", Rule: rule.Name, RetryAfter: wait,
 		Detail: "There were too many attempts from here; try again later.",

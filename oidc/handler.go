@@ -97,9 +97,9 @@ func documents(cfg Config) (discovery, session *web.Document, err error) {
 func (h *Handler) Routes(m *web.Mux) {
 	h.mux = m
 	for _, p := range discoveryPaths(h.path) {
-		m.OAuth("GET "+p, h.discovery.Serve, web.AnyOrigin)
+		m.Published("GET "+p, h.discovery.Serve, web.AnyOrigin)
 	}
-	m.OAuth("GET "+pathJWKS, h.jwks.serve, web.AnyOrigin)
+	m.Published("GET "+pathJWKS, h.jwks.serve, web.AnyOrigin)
 	m.Resource("GET "+pathUserinfo, h.userinfo, h.cfg.Provider.AllowOrigin)
 	m.Resource("POST "+pathUserinfo, h.userinfo, h.cfg.Provider.AllowOrigin)
 	m.CrossSitePage("GET "+pathLogout, h.logout)

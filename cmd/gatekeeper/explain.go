@@ -49,12 +49,13 @@ func explainTable(t *table, e audit.Event, fixes []string) {
 	t.field("WHERE", e.Detail["route"])
 	t.field("ANSWER", e.Detail["code"], e.Detail["detail"])
 	t.field("RULE", e.Detail["rule"])
+	t.field("ONE OF", oneOf(e))
 	t.field("CLIENT", e.ClientID)
 	t.field("USER", e.Subject)
 	t.field("FROM", e.Address, e.UserAgent)
 	t.field("REQUEST", e.CorrelationID)
 	for _, k := range slices.Sorted(maps.Keys(e.Detail)) {
-		if !slices.Contains([]string{"route", "code", "detail", "rule"}, k) {
+		if !slices.Contains([]string{"route", "code", "detail", "rule", audit.DetailCount, audit.DetailRepeats}, k) {
 			t.field(strings.ToUpper(clean(k)), e.Detail[k])
 		}
 	}
@@ -63,6 +64,19 @@ func explainTable(t *table, e audit.Event, fixes []string) {
 	}
 	for i, fix := range fixes {
 		t.field(map[bool]string{true: "TO ALLOW IT"}[i == 0], fix)
+	}
+}
+
+// oneOf says of a reference that stands for many refusals that it does: what was
+// looked at is then the first one's.
+func oneOf(e audit.Event) string {
+	switch n := e.Detail[audit.DetailCount]; {
+	case n != "":
+		return n + " of this kind from this network within a minute; only this one is told in full"
+	case e.Detail[audit.DetailRepeats] != "":
+		return "possibly many: the next ones of this kind from this network, within a minute, have this reference too"
+	default:
+		return ""
 	}
 }
 

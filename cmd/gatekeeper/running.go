@@ -42,6 +42,9 @@ func serve(ctx context.Context, cfg *config.Config, w world) (err error) {
 	if err != nil {
 		return badConfig(err)
 	}
+	if words, ok := w.Stderr.(*logQueue); ok {
+		p.meter.Count("gatekeeper_log_lines_dropped_total", "Log lines nobody read in time.", func() float64 { return float64(words.dropped.Load()) })
+	}
 	s := &service{Doors: doors, Health: p.health(), Settle: cfg.DrainDelay, Drain: cfg.DrainTimeout, Log: p.log}
 	if s.Doors[0].Handler, err = p.public(tracer, s.Health); err != nil {
 		return err
@@ -52,7 +55,7 @@ func serve(ctx context.Context, cfg *config.Config, w world) (err error) {
 		}
 	}
 	told := p.started(begun)
-	s.Workers = p.workers()
+	s.Workers = append(p.workers(), p.totals...)
 	if err := p.secure(s, &told); err != nil {
 		return err
 	}

@@ -1,6 +1,10 @@
 package main
 
 import (
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+
 	"github.com/spf13/cobra"
 )
 
@@ -17,6 +21,7 @@ func (a *app) serveCommand() *cobra.Command {
 	}
 	a.settingFlags(c)
 	c.RunE = func(cmd *cobra.Command, _ []string) error {
+		defer a.unheard()()
 		cfg, err := a.loadConfig(cmd.Flags())
 		if err != nil {
 			return err
@@ -24,4 +29,25 @@ func (a *app) serveCommand() *cobra.Command {
 		return serve(cmd.Context(), cfg, a.world)
 	}
 	return c
+}
+
+// gcPercent is how much garbage the server lets grow beside what lives before it
+// collects: its heap is so small that Go's own 100 collects many times a second
+// under load.
+const gcPercent = 400
+
+// unheard makes the server independent of whoever reads its words: a reader that
+// stands still, or went away, stops no request. The function it returns writes what
+// waits.
+func (a *app) unheard() (flush func()) {
+	if _, set := a.LookupEnv("GOGC"); !set {
+		debug.SetGCPercent(gcPercent)
+	}
+	signal.Ignore(syscall.SIGPIPE) // else a write to a pipe without a reader ends the program
+	out, words := newLogQueue(a.Stdout), newLogQueue(a.Stderr)
+	a.Stdout, a.Stderr = out, words
+	return func() {
+		out.Close()
+		words.Close()
+	}
 }

@@ -53,6 +53,7 @@ type program struct {
 	oauth    *oauth2.Provider
 
 	usage     *oauth2.Usage
+	totals    []worker // which tell what the doors counted and did not write down
 	registrar *oidc.Registrar
 	signOuts  *oidc.Backchannel
 }
@@ -210,6 +211,7 @@ func (p *program) public(tracer trace.TracerProvider, h *health) (*web.Mux, erro
 	if err != nil {
 		return nil, err
 	}
+	p.totals = append(p.totals, worker{"totals of the public door", mux.Run})
 	signUp := p.cfg.Signup == "open"
 	discovery, err := oidc.New(oidc.Config{
 		Issuer: p.cfg.Issuer, Provider: p.oauth, Keys: p.ring, SignOuts: p.signOuts, Pages: pages, Scopes: p.cfg.AllScopes(),
@@ -220,7 +222,7 @@ func (p *program) public(tracer trace.TracerProvider, h *health) (*web.Mux, erro
 		return nil, err
 	}
 	door, err := login.New(login.Config{
-		Flow: p.oauth, People: p.people, Pages: pages, Limits: p.limits, Now: p.now, MinPassword: p.cfg.PasswordMin, SignUp: signUp,
+		Flow: p.oauth, People: p.people, Pages: pages, Limits: p.limits, Meter: p.meter, Now: p.now, MinPassword: p.cfg.PasswordMin, SignUp: signUp,
 	})
 	if err != nil {
 		return nil, err
@@ -261,6 +263,7 @@ func (p *program) management(h *health) (*web.Mux, error) {
 	if err != nil {
 		return nil, err
 	}
+	p.totals = append(p.totals, worker{"totals of the management door", mux.Run})
 	h.ManagementRoutes(mux)
 	mux.Static("GET /metrics", p.meter.Handler())
 	(&admin.Handler{Issuer: p.cfg.Issuer, API: p.API, Tokens: p.oauth}).Routes(mux)

@@ -16,7 +16,7 @@
 //	tokens_issued_total{grant,type}      token_errors_total{grant,error}
 //	logins_total{method,result}          introspections_total{transport,active}
 //	replays_total{kind}                  rate_limited_total{rule}
-//	device_answers_total{answer}
+//	device_answers_total{answer}         requests_shed_total{class}
 //	password_hash_seconds                password_hash_waiting
 //	audit_refusals_dropped_total         build_info{version,go_version}
 package meter

@@ -32,6 +32,7 @@ type registry struct {
 	limited   children[string, prometheus.Counter]
 	applied   children[[2]string, prometheus.Counter]
 	logouts   children[string, prometheus.Counter]
+	shed      children[string, prometheus.Counter]
 	devices   children[string, prometheus.Counter]
 	hash      prometheus.Histogram
 	waiting   prometheus.Gauge
@@ -91,6 +92,8 @@ func (r *registry) oauth() {
 	r.replays.resolve = func(kind string) prometheus.Counter { return replays.WithLabelValues(kind) }
 	applied := r.counter("registrations_total", "What applications that register themselves did.", "action", "result")
 	r.applied.resolve = func(l [2]string) prometheus.Counter { return applied.WithLabelValues(l[0], l[1]) }
+	shed := r.counter("requests_shed_total", "Requests sent away with 503 because there were more than could be answered.", "class")
+	r.shed.resolve = func(class string) prometheus.Counter { return shed.WithLabelValues(class) }
 	devices := r.counter("device_answers_total", "Answers to devices that asked for access, and wrong codes.", "answer")
 	r.devices.resolve = func(answer string) prometheus.Counter { return devices.WithLabelValues(answer) }
 	limited := r.counter("rate_limited_total", "Requests refused by a rate limit.", "rule")
@@ -223,6 +226,14 @@ func (m *Meter) RateLimited(rule string) {
 		return
 	}
 	m.r.limited.of(rule).Inc()
+}
+
+// Shed counts a request of a class that was sent away before any work was done.
+func (m *Meter) Shed(class string) {
+	if m == nil {
+		return
+	}
+	m.r.shed.of(class).Inc()
 }
 
 // BackchannelLogout counts an attempt to tell an application of a session's end

@@ -11,9 +11,9 @@
 //	┌───────────────────────────┘
 //	│ span         only if tracing is configured
 //	│ headers      the browser's instructions, on every answer, refused ones too
+//	│ gate         who works now, who waits a moment, who is sent away with 503; a file's is a count
 //	│ door         the only writer of errors: page, problem, OAuth or bearer
 //	│ recover      a panic is an Internal error with a stack in the log
-//	│ in-flight    so many requests of one audience at once, else 503
 //	│ host         a Host that is not ours is 421: nothing is built from it anyway
 //	│ scheme       an https issuer never answers over plain http; a proxy that hides it is told
 //	│ budget       how long the handler may take: 5 s, pages 10 s
@@ -23,6 +23,10 @@
 //	│ session      pages: who is signed in
 //	│ form token   pages: an unsafe request carries the token of this browser
 //	└ handler ──── error? ── door ── one log line, one metric
+//
+// A flood is told, not written down: who is sent away at the gate costs no line and
+// no reference, and of refusals of one rule, on one route, from one network, the
+// first few of a minute are written one by one and the rest as a total ([Mux.Run]).
 //
 // A pattern is a method and a path: "GET /users/{id}", "GET /assets/*"; r.PathValue
 // reads a parameter. GET answers HEAD too. Without a method a pattern answers GET,

@@ -33,6 +33,8 @@ func (rec *record) level() slog.Level {
 	rec.mu.Lock()
 	defer rec.mu.Unlock()
 	switch {
+	case rec.counted:
+		return slog.LevelDebug
 	case rec.fault != nil && !rec.gone && (rec.fault.Kind == fault.Internal || rec.fault.Kind == fault.Unavailable):
 		return slog.LevelError
 	case rec.quiet:

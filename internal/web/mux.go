@@ -48,9 +48,10 @@ type Config struct {
 	Session func(w http.ResponseWriter, r *http.Request) (context.Context, error)
 }
 
-// Limits says how many requests of one audience are answered at once; one more is
-// refused with 503, so that a storm at one door does not close the others. Zero
-// means the default: 256 pages, 512 of applications, 128 of operators, 1024 files.
+// Limits says how many requests of one audience are at work at once at most, so
+// that a storm at one door does not close the others; under load it is fewer (see
+// gate). Zero means the default: 256 pages, 512 of applications, 128 of operators,
+// 1024 files.
 type Limits struct{ Pages, OAuth, API, Static int64 }
 
 // Mux mounts features on the one road. It is the only place that knows the router.
@@ -63,16 +64,13 @@ type Mux struct {
 	hosts     []string
 	router    *chi.Mux
 	endpoints map[string]*endpoint
-	caps      map[audience]*inFlight
+	gate      *gate
+	files     atomic.Int64 // files under way
+	shed      *tally
+	refusals  *tally
 	crossSite *http.CrossOriginProtection
 
 	proxyTold [3]atomic.Bool // which mistakes of a proxy the log told of: see unclear
-}
-
-// inFlight counts the requests of one audience.
-type inFlight struct {
-	now atomic.Int64
-	max int64
 }
 
 // New returns an empty Mux.
@@ -90,6 +88,7 @@ func New(cfg Config) (*Mux, error) {
 	m := &Mux{
 		cfg: cfg, https: cfg.Issuer.Scheme == "https", origin: cfg.Issuer.Scheme + "://" + cfg.Issuer.Host,
 		router: chi.NewRouter(), endpoints: map[string]*endpoint{}, crossSite: http.NewCrossOriginProtection(),
+		gate: newGate(cfg.Now, cfg.Limits), shed: newTally(shedWindow), refusals: newTally(refusalWindow),
 	}
 	if !cfg.Internal {
 		m.prefix = strings.TrimSuffix(cfg.Issuer.Path, "/")
@@ -101,17 +100,6 @@ func New(cfg Config) (*Mux, error) {
 	for _, h := range append([]string{cfg.Issuer.Host}, cfg.AllowedHosts...) {
 		m.hosts = append(m.hosts, hostname(h))
 	}
-	or := func(n, otherwise int64) *inFlight {
-		if n <= 0 {
-			n = otherwise
-		}
-		return &inFlight{max: n}
-	}
-	m.caps = map[audience]*inFlight{
-		people: or(cfg.Limits.Pages, 256), applications: or(cfg.Limits.OAuth, 512),
-		operators: or(cfg.Limits.API, 128), files: or(cfg.Limits.Static, 1024),
-	}
-	m.caps[bearers] = m.caps[applications]
 	m.router.NotFound(m.serve(&route{to: strangers}, notFound))
 	m.router.MethodNotAllowed(m.serve(&route{to: strangers}, notImplemented))
 	return m, nil
@@ -139,6 +127,12 @@ func (m *Mux) API(pattern string, h Handler) {
 // decides which browser origins may read the answer; nil means none.
 func (m *Mux) OAuth(pattern string, h Handler, cors CORS) {
 	m.mount(pattern, &route{to: applications, cors: cors}, h)
+}
+
+// Published mounts h as OAuth does, for a document that is served from memory: it
+// is answered whatever else is under way, because refusing it would cost as much.
+func (m *Mux) Published(pattern string, h Handler, cors CORS) {
+	m.mount(pattern, &route{to: applications, cors: cors, published: true}, h)
 }
 
 // Resource mounts h for the bearers of an access token, such as userinfo: errors
@@ -191,7 +185,7 @@ func (m *Mux) mount(pattern string, rt *route, h Handler, opts ...Option) {
 		ep = &endpoint{methods: map[string]http.HandlerFunc{}}
 		m.endpoints[path] = ep
 		m.router.Handle(path, ep)
-		other := &route{to: rt.to, pattern: path, cors: rt.cors, otherMethod: true}
+		other := &route{to: rt.to, pattern: path, cors: rt.cors, otherMethod: true, published: rt.published}
 		ep.other = m.serve(other, ep.otherMethod)
 	}
 	methods := []string{method}
@@ -209,7 +203,7 @@ func (m *Mux) mount(pattern string, rt *route, h Handler, opts ...Option) {
 	for _, name := range methods {
 		switch {
 		case name == http.MethodOptions && rt.cors != nil:
-			pre := &route{to: rt.to, pattern: path, cors: rt.cors, otherMethod: true}
+			pre := &route{to: rt.to, pattern: path, cors: rt.cors, otherMethod: true, published: rt.published}
 			ep.methods[name] = m.serve(pre, ep.preflight)
 		case ep.methods[name] != nil:
 			panic("web: " + name + " " + path + " is mounted twice")

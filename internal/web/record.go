@@ -25,7 +25,10 @@ type record struct {
 	start  time.Time
 	route  string
 	router chi.Context
-	place  *inFlight // where it is counted, nil if nowhere
+	gate   *gate // which let it in, nil if none asked
+	rank   int
+	began  time.Time     // of its work
+	away   time.Duration // it waited for others meanwhile
 	w      response
 
 	mu        sync.Mutex
@@ -35,6 +38,7 @@ type record struct {
 	fault     *fault.Error
 	reference string
 	quiet     bool // a file, a probe or a document from memory: logged at debug
+	counted   bool // one of many refusals: told in a total, logged at debug
 	gone      bool // the caller hung up first
 	form      *form
 	tx        string // transaction cookie set by this request
@@ -63,11 +67,18 @@ func (rec *record) Who() string { return rec.info.Bucket() }
 // Aside implements flight.Caller: a request that waits for somebody else's server
 // is not counted as under way, or one address that hangs closes every door.
 func (rec *record) Aside() (back func()) {
-	if rec.place == nil {
+	g := rec.gate
+	if g == nil {
 		return func() {}
 	}
-	rec.place.now.Add(-1)
-	return func() { rec.place.now.Add(1) }
+	left := g.now()
+	g.aside(rec.rank)
+	return func() {
+		g.back(rec.rank)
+		rec.mu.Lock()
+		defer rec.mu.Unlock()
+		rec.away += g.now().Sub(left)
+	}
 }
 
 var _ flight.Caller = (*record)(nil)

@@ -16,6 +16,9 @@ type Refusal struct {
 	Route     string // the pattern, never the path
 	ClientID  string // as the handler noted it
 	Fault     *fault.Error
+	Network   string // it came from
+	Repeats   bool   // the next ones of this kind in this minute are counted, and show this reference
+	Count     int    // above 0: no refusal, but how many of this kind there were
 }
 
 // Refuse gives err a reference, notes it in the request's log line and hands it
@@ -39,12 +42,12 @@ func (m *Mux) Refuse(r *http.Request, err error) (reference string, f *fault.Err
 		defer rec.mu.Unlock()
 		return rec.reference, rec.fault
 	}
-	rec.reference, rec.fault, rec.err = newReference(), f, err
+	refusal, written := m.sampled(rec.info.Bucket(), Refusal{Reference: newReference(), Route: rec.route, ClientID: rec.clientID, Fault: f})
+	rec.reference, rec.fault, rec.err, rec.counted = refusal.Reference, f, err, !written
 	rec.gone = errors.Is(rec.Err(), context.Canceled) && (f.Kind == fault.Internal || f.Kind == fault.Unavailable)
-	refusal := Refusal{Reference: rec.reference, Route: rec.route, ClientID: rec.clientID, Fault: f}
 	rec.mu.Unlock()
 
-	if m.cfg.Refused != nil && refused(f.Kind) {
+	if written && m.cfg.Refused != nil && refused(f.Kind) {
 		m.cfg.Refused(r.Context(), refusal)
 	}
 	return refusal.Reference, f

@@ -10,7 +10,6 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/gatekeeper-oidc/gatekeeper/internal/fault"
 )
@@ -32,9 +31,10 @@ func (m *Mux) road() []link {
 	return []link{
 		{"span", func(*route) bool { return m.cfg.Tracer != nil }, m.span},
 		{"headers", always, m.headers},
+		{"files", func(rt *route) bool { return rt.to == files || rt.published }, m.counted},
+		{"gate", func(rt *route) bool { _, ok := rt.rank(); return ok }, m.admitted},
 		{"door", always, m.door},
 		{"recover", always, m.recovered},
-		{"in-flight", func(rt *route) bool { return m.caps[rt.to] != nil }, m.capped},
 		{"host", guarded, m.host},
 		{"scheme", func(rt *route) bool { return guarded(rt) && m.https && !m.cfg.Internal }, m.scheme},
 		{"budget", func(rt *route) bool { return rt.budget() > 0 }, m.budgeted},
@@ -83,25 +83,6 @@ func (m *Mux) recovered(_ *route, next Handler) Handler {
 			}
 			err = &fault.Error{Kind: fault.Internal, Code: "internal", Rule: "no_panic", Err: &panicError{v, debug.Stack()}}
 		}()
-		return next(w, r)
-	}
-}
-
-// capped refuses what is more than the audience's share. It fails closed: the
-// caller may try again, and nothing was consumed.
-func (m *Mux) capped(rt *route, next Handler) Handler {
-	c := m.caps[rt.to]
-	return func(w http.ResponseWriter, r *http.Request) error {
-		defer c.now.Add(-1)
-		if c.now.Add(1) > c.max {
-			return &fault.Error{
-				Kind: fault.Unavailable, Code: "temporarily_unavailable", Detail: "The service is busy; try again shortly.",
-				Rule: "in_flight_cap", RetryAfter: time.Second,
-			}
-		}
-		if rec := recordFrom(r.Context()); rec != nil {
-			rec.place = c
-		}
 		return next(w, r)
 	}
 }

@@ -32,6 +32,7 @@ type route struct {
 	formToken   bool // unsafe methods need one
 	ownForms    bool
 	framed      bool // any site may show it in a frame
+	published   bool // an OAuth answer from memory
 	otherMethod bool // stands for the methods nobody mounted
 }
 

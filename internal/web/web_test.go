@@ -189,11 +189,11 @@ func TestRoadOrder(t *testing.T) {
 		rt   *route
 		want string
 	}{
-		{"page", &route{to: people, formToken: true}, "headers door recover in-flight host scheme budget limits origin session form token"},
-		{"cross-site page", &route{to: people}, "headers door recover in-flight host scheme budget limits session"},
-		{"oauth", &route{to: applications, cors: AnyOrigin}, "headers door recover in-flight host scheme budget cors limits"},
-		{"api", &route{to: operators}, "headers door recover in-flight host scheme budget limits"},
-		{"static", &route{to: files}, "headers door recover in-flight host scheme limits"},
+		{"page", &route{to: people, formToken: true}, "headers gate door recover host scheme budget limits origin session form token"},
+		{"cross-site page", &route{to: people}, "headers gate door recover host scheme budget limits session"},
+		{"oauth", &route{to: applications, cors: AnyOrigin}, "headers gate door recover host scheme budget cors limits"},
+		{"api", &route{to: operators}, "headers gate door recover host scheme budget limits"},
+		{"static", &route{to: files}, "headers files door recover host scheme limits"},
 		{"probe", &route{to: probes}, "headers door recover budget"},
 	}
 	for _, tt := range tests {
