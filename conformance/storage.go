@@ -51,6 +51,7 @@ func Storage(t *testing.T, open func(t *testing.T) Stores) {
 		{"clients", clientContracts()},
 		{"registrations", registrationContracts()},
 		{"grants", grantContracts()},
+		{"what a grant stands on", basisContracts()},
 		{"devices", deviceContracts()},
 		{"standing", standingContracts()},
 		{"logouts", logoutContracts()},

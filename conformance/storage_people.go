@@ -109,6 +109,7 @@ func userDelete(b *bench) {
 	ctx := b.Context()
 	u := b.user("alice")
 	s := b.session(u, "s1")
+	b.must(b.InsertClient(ctx, sampleClient("shop")))
 	b.must(b.SetPassword(ctx, u.ID, "hash"))
 	b.must(b.PutConsent(ctx, consent.Consent{UserID: u.ID, ClientID: "shop", Scopes: []string{"openid"}}))
 	g := b.grant("g1")
@@ -236,6 +237,9 @@ func notText(b *bench) {
 func consents(b *bench) {
 	ctx := b.Context()
 	u := b.user("alice")
+	b.must(b.InsertClient(ctx, sampleClient("shop")))
+	b.must(b.InsertClient(ctx, sampleClient("app")))
+	b.kind(b.PutConsent(ctx, consent.Consent{UserID: u.ID, ClientID: "nothing"}), fault.NotFound)
 	b.must(b.PutConsent(ctx, consent.Consent{UserID: u.ID, ClientID: "shop", Scopes: []string{"openid"}}))
 	first, err := b.Consent(ctx, u.ID, "shop")
 	b.must(err)

@@ -61,7 +61,10 @@ func clientComesBack(b *bench) {
 	if got.CreatedAt.IsZero() || got.UpdatedAt.IsZero() {
 		b.Errorf("dates = %v %v, want the database's clock", got.CreatedAt, got.UpdatedAt)
 	}
-	c.CreatedAt, c.UpdatedAt = got.CreatedAt, got.UpdatedAt
+	if got.Registration == "" {
+		b.Error("the registration has no identity")
+	}
+	c.Registration, c.CreatedAt, c.UpdatedAt = got.Registration, got.CreatedAt, got.UpdatedAt
 	if diff := cmp.Diff(c, got); diff != "" {
 		b.Errorf("client (-want +got):\n%s", diff)
 	}
@@ -82,7 +85,10 @@ func clientUpdate(b *bench) {
 	b.must(b.UpdateClient(ctx, c))
 	got, err := b.Client(ctx, "shop")
 	b.must(err)
-	c.CreatedAt, c.UpdatedAt = before.CreatedAt, got.UpdatedAt
+	if !got.UpdatedAt.After(before.UpdatedAt) {
+		b.Errorf("an update has the version of before, %v", got.UpdatedAt)
+	}
+	c.Registration, c.CreatedAt, c.UpdatedAt = before.Registration, before.CreatedAt, got.UpdatedAt
 	if diff := cmp.Diff(c, got); diff != "" {
 		b.Errorf("client (-want +got):\n%s", diff)
 	}

@@ -123,7 +123,7 @@ func (h *Handler) decide(w http.ResponseWriter, r *http.Request) error {
 		return onward(w, r, in)
 	}
 	a := Answer{
-		UserID: u.ID, ClientID: in.Request.ClientID, Session: s.ID, Scopes: in.Request.Asked(),
+		UserID: u.ID, ClientID: in.Request.ClientID, Registration: in.Request.Registration, Session: s.ID, Scopes: in.Request.Asked(),
 		Then: func(ctx context.Context) error { return h.flow.Advance(ctx, in) },
 	}
 	switch form.Get("decision") {

@@ -50,6 +50,7 @@ func (s *Service) Consents(ctx context.Context, userID string) ([]Consent, error
 // follows from it, such as the state of the interaction, in the same change.
 type Answer struct {
 	UserID, ClientID, Session string
+	Registration              string // of the client that asked; "" is any
 	Scopes                    []string
 	Then                      func(ctx context.Context) error
 }
@@ -61,7 +62,7 @@ func (s *Service) Allow(ctx context.Context, a Answer) error {
 		if err != nil {
 			return err
 		}
-		return s.Store.PutConsent(ctx, Consent{UserID: a.UserID, ClientID: a.ClientID, Scopes: union(before, a.Scopes)})
+		return s.Store.PutConsent(ctx, Consent{UserID: a.UserID, ClientID: a.ClientID, Registration: a.Registration, Scopes: union(before, a.Scopes)})
 	})
 }
 

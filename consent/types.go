@@ -12,6 +12,9 @@ type Consent struct {
 	Scopes    []string  `json:"scopes"`
 	GrantedAt time.Time `json:"granted_at"`
 	UpdatedAt time.Time `json:"updated_at"`
+	// Registration is said to PutConsent, and not kept: the one of the client that was
+	// asked for. A client made again under the same id has another. "" is any.
+	Registration string `json:"-"`
 }
 
 // Store keeps consents. Methods join the transaction of their context.
@@ -19,7 +22,9 @@ type Store interface {
 	InTx(ctx context.Context, f func(ctx context.Context) error) error
 	// Consent is fault.NotFound where there is none.
 	Consent(ctx context.Context, userID, clientID string) (Consent, error)
-	PutConsent(ctx context.Context, c Consent) error // replaces the scopes; keeps GrantedAt
+	// PutConsent replaces the scopes and keeps GrantedAt. NotFound where the user is
+	// gone, or the client, or it is another registration.
+	PutConsent(ctx context.Context, c Consent) error
 	Consents(ctx context.Context, userID string) ([]Consent, error)
 	DeleteConsent(ctx context.Context, userID, clientID string) error
 	// RevokeGrants revokes the live grants of subject and client, as in oauth2.Store.

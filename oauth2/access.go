@@ -30,7 +30,10 @@ type accessClaims struct {
 	ACR      string   `json:"acr,omitempty"`
 	AMR      []string `json:"amr,omitempty"`
 	Actor    *Actor   `json:"act,omitempty"`
-	Use      string   `json:"token_use,omitempty"` // usedForAccess under TypJWT, which alone does not say so
+	// Registration is the client's, in a token that hangs on no grant of the client's
+	// own: one for itself, and an exchanged one.
+	Registration string `json:"reg,omitempty"`
+	Use          string `json:"token_use,omitempty"` // usedForAccess under TypJWT, which alone does not say so
 	*userClaims
 }
 
@@ -76,6 +79,7 @@ func (p *Provider) accessFor(ctx context.Context, c *Client, g Grant, u *identit
 		NotUntil: now.Unix(), ID: rand.Text(), ClientID: c.ID, Scope: strings.Join(g.Scopes, " "),
 	}
 	if u == nil {
+		a.Registration = c.Registration
 		return a, nil
 	}
 	sub, err := p.SubjectFor(ctx, c, u.ID)

@@ -44,6 +44,10 @@ func (f *fixture) app(id string, edit ...func(*oauth2.Client)) *app {
 		a.Secrets = []oauth2.SecretHash{keep}
 	}
 	must(f.tb, f.db.InsertClient(f.tb.Context(), a.Client))
+	f.apps = append(f.apps, a.Client)
+	for _, u := range f.people {
+		f.allow(u, a.Client)
+	}
 	return a
 }
 

@@ -307,8 +307,10 @@ func TestInteractionKeepsTheRequest(t *testing.T) {
 			return in.Request
 		}
 		zero, most := int64(0), int64(315_360_000)
+		registered, err := f.db.Client(t.Context(), "shop")
+		must(t, err)
 		want := oauth2.AuthorizeRequest{
-			ClientID: "shop", RedirectURI: callback, ResponseType: "code", ResponseMode: "query", Scopes: []string{"openid", "email"},
+			ClientID: "shop", Registration: registered.Registration, RedirectURI: callback, ResponseType: "code", ResponseMode: "query", Scopes: []string{"openid", "email"},
 			Audience: []string{"https://a.example"}, State: "a state", Nonce: "a nonce", CodeChallenge: challengeOf(verifier),
 			Prompt: []string{"login", "consent"}, MaxAge: &zero, HintSubject: f.user.ID, LoginHint: "a@b.example", UILocales: []string{"de", "fr"},
 			ACRValues: []string{"2"}, Display: "page",

@@ -243,9 +243,15 @@ func (p *Provider) spendAssertion(ctx context.Context, w *work) (err error) {
 		first, err = p.cfg.Store.UseAssertion(ctx, w.client.ID, x.grantID(), ends)
 	} else {
 		g.CreatedAt, g.ExpiresAt = p.cfg.Now(), latest(w.accessEnds, ends)
+		g.Registration, g.Basis = w.client.Registration, w.client.basis()
+		g.Basis.Consent = false // an administrator said whom to believe; the person is not asked
 		e := p.event(ctx, audit.GrantIssued, g)
 		e.Detail["issuer"] = x.claims.Issuer
 		first, err = p.cfg.Store.RedeemGrant(ctx, g, false, e)
+	}
+	if errors.Is(err, ErrBasisGone) {
+		p.forgetPerson(g)
+		return badAssertion("assertion_person", "nobody who may sign in here")
 	}
 	if err != nil {
 		return fmt.Errorf("spend an assertion: %w", err)

@@ -20,7 +20,7 @@ func clientRegistered(ctx context.Context, d *draft) *fault.Error {
 	if err != nil {
 		return fault.Of(err)
 	}
-	d.client, d.req.ClientID = c, c.ID
+	d.client, d.req.ClientID, d.req.Registration = c, c.ID, c.Registration
 	return nil
 }
 

@@ -177,6 +177,9 @@ type Client struct {
 	Dynamic   bool         `json:"dynamic,omitempty"` // registered itself (RFC 7591)
 	Disabled  bool         `json:"disabled,omitempty"`
 	Secrets   []SecretHash `json:"-"`
+	// Registration is the store's to give: a client deleted and made again under the
+	// same id has another, and inherits nothing.
+	Registration string `json:"-"`
 	CreatedAt time.Time    `json:"created_at,omitzero"`
 	UpdatedAt time.Time    `json:"updated_at,omitzero"`
 }

@@ -38,6 +38,8 @@ type sealedCode struct {
 	ACR       string   `json:"a,omitempty"`
 	Expires   int64    `json:"e"`
 	Claims    Claims   `json:"l,omitzero"`
+	// Registration is the one of the client; "" in a code of an older release.
+	Registration string `json:"i,omitempty"`
 }
 
 // sealCode makes the code of a grant that does not exist yet.
@@ -46,7 +48,7 @@ func (p *Provider) sealCode(g Grant, req AuthorizeRequest) (string, error) {
 	plain, err := compact(sealedCode{
 		Grant: g.ID, Client: g.ClientID, Redirect: sum[:], Scopes: g.Scopes, Audience: g.Audience, Challenge: req.CodeChallenge,
 		Nonce: g.Nonce, Subject: g.Subject, Session: g.Session, AuthTime: g.AuthTime.Unix(), AMR: g.AMR, ACR: g.ACR, Claims: g.Claims,
-		Expires: p.cfg.Now().Add(p.cfg.Lifetimes.Code).Unix(),
+		Expires: p.cfg.Now().Add(p.cfg.Lifetimes.Code).Unix(), Registration: g.Registration,
 	})
 	if err != nil {
 		return "", err
@@ -107,7 +109,7 @@ func unbase64(s string) ([]byte, bool) {
 func (c sealedCode) grant() Grant {
 	g := Grant{
 		ID: c.Grant, ClientID: c.Client, Subject: c.Subject, Session: c.Session, Scopes: c.Scopes, Audience: c.Audience,
-		Nonce: c.Nonce, AuthTime: time.Unix(c.AuthTime, 0).UTC(), AMR: c.AMR, ACR: c.ACR, Claims: c.Claims,
+		Nonce: c.Nonce, AuthTime: time.Unix(c.AuthTime, 0).UTC(), AMR: c.AMR, ACR: c.ACR, Claims: c.Claims, Registration: c.Registration,
 	}
 	g.Offline = g.has("offline_access")
 	return g

@@ -3,6 +3,7 @@ package oauth2
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -48,7 +49,7 @@ func (p *Provider) complete(ctx context.Context, req AuthorizeRequest, s identit
 	g := grantOf(req, s, u)
 	g.CreatedAt = p.cfg.Now()
 	g.ExpiresAt = g.CreatedAt.Add(p.accessTTL(&c))
-	g.Hears = c.HearsLogout()
+	g.Hears, g.Basis = c.HearsLogout(), c.basis()
 	err = p.front(ctx, front{client: &c, req: req, response: r, grant: g, user: &u}, params)
 	return params, &g, err
 }
@@ -58,6 +59,7 @@ func grantOf(req AuthorizeRequest, s identity.Session, u identity.User) Grant {
 	return Grant{
 		ID: uuid.NewString(), ClientID: req.ClientID, Subject: u.ID, Session: s.ID, Scopes: req.Scopes, Audience: req.Audience, Nonce: req.Nonce,
 		AuthTime: s.AuthTime, AMR: s.AMR, ACR: s.ACR, Claims: req.Claims.Claims,
+		Registration: req.Registration,
 	}
 }
 
@@ -169,15 +171,33 @@ func (h *Handler) finish(w http.ResponseWriter, r *http.Request, in Interaction,
 		return h.tell(w, r, in.Request, invalid("login_required", "Nobody is signed in, or somebody else."))
 	}
 	web.Note(ctx, slog.String("sub", u.ID), slog.String("sid", s.ID))
-	params, grant, err := p.complete(ctx, in.Request, s, u)
+	params, err := p.finish(ctx, &in, s, u)
 	if err != nil {
 		return h.refuse(w, r, err)
 	}
-	if err := p.settle(ctx, in, grant); err != nil {
-		return err
-	}
 	p.remember(StandingQuery{Session: s.ID, Subject: u.ID}, Standing{UserFound: true, User: u}, now)
 	return h.respond(w, r, in.Request, params)
+}
+
+// finish makes and writes an answer. If the client has changed between its reading
+// and the writing, it is made once more, by what the client is now.
+func (p *Provider) finish(ctx context.Context, in *Interaction, s identity.Session, u identity.User) (url.Values, error) {
+	for again := false; ; again = true {
+		params, grant, err := p.complete(ctx, in.Request, s, u)
+		if err != nil {
+			return nil, err
+		}
+		err = p.settle(ctx, *in, grant)
+		if err == nil {
+			return params, nil
+		}
+		if again && errors.Is(err, ErrClientChanged) {
+			return nil, fault.Down("client", err)
+		}
+		if err := p.unfinished(ctx, in, grant, err); err != nil {
+			return nil, err
+		}
+	}
 }
 
 // isFor reports whether a request may be answered for a user: for anybody, unless

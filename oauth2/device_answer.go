@@ -58,7 +58,7 @@ func (p *Provider) OpenDevice(ctx context.Context, binding []byte, typed string)
 	}
 	code, _ := ParseUserCode(typed)
 	in.Request = AuthorizeRequest{
-		ClientID: c.ID, Scopes: d.Grant.Scopes, Audience: d.Grant.Audience, Device: &DeviceVisit{ID: d.Grant.ID, Code: FormatUserCode(code)},
+		ClientID: c.ID, Registration: d.Grant.Registration, Scopes: d.Grant.Scopes, Audience: d.Grant.Audience, Device: &DeviceVisit{ID: d.Grant.ID, Code: FormatUserCode(code)},
 	}
 	if c.DefaultMaxAge != nil {
 		in.Request.MaxAge = new(min(int64(*c.DefaultMaxAge), longestAge))
@@ -78,6 +78,9 @@ func (p *Provider) deviceOf(ctx context.Context, typed string) (DeviceRequest, C
 	var c Client
 	if err == nil {
 		c, err = p.Client(ctx, d.Grant.ClientID)
+	}
+	if err == nil && !c.sameRegistration(d.Grant.Registration) {
+		err = fault.Missing("device", "") // its application was deleted, and another has the name
 	}
 	if fault.Is(err, fault.NotFound) {
 		p.cfg.Meter.DeviceAnswer("wrong_code")
@@ -124,6 +127,7 @@ func (h *Handler) denyDevice(w http.ResponseWriter, r *http.Request, in Interact
 func (in *Interaction) device(status DeviceStatus) DeviceRequest {
 	d := DeviceRequest{Status: status, Grant: Grant{
 		ID: in.Request.Device.ID, ClientID: in.Request.ClientID, Scopes: in.Request.Scopes, Audience: in.Request.Audience,
+		Registration: in.Request.Registration,
 	}}
 	d.Grant.Offline = d.Grant.has("offline_access")
 	return d

@@ -67,6 +67,9 @@ func (p *Provider) pollDevice(ctx context.Context, w *work) error {
 	if err != nil {
 		return fmt.Errorf("poll device: %w", err)
 	}
+	if !w.client.sameRegistration(d.Grant.Registration) {
+		return unknown
+	}
 	for _, answer := range deviceAnswers {
 		if err := answer(&d); err != nil {
 			return err

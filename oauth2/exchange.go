@@ -295,8 +295,13 @@ func (p *Provider) recordExchange(ctx context.Context, w *work) error {
 	if !x.idToken {
 		return p.cfg.Trail.Record(ctx, e)
 	}
-	g.CreatedAt, g.ExpiresAt = p.cfg.Now(), w.accessEnds
-	if _, err := p.cfg.Store.RedeemGrant(ctx, g, false, e); err != nil { // the id is new: nothing can be there
+	g.CreatedAt, g.ExpiresAt, g.Registration, g.Basis = p.cfg.Now(), w.accessEnds, w.client.Registration, w.client.basis()
+	_, err := p.cfg.Store.RedeemGrant(ctx, g, false, e) // the id is new: nothing can be there
+	if errors.Is(err, ErrBasisGone) {
+		p.forgetPerson(g)
+		return basisGone()
+	}
+	if err != nil {
 		return fmt.Errorf("write the grant of an exchange: %w", err)
 	}
 	return nil

@@ -46,7 +46,7 @@ func (p *Provider) liveID(ctx context.Context, c *Client, raw string) (Token, er
 	}
 	now := p.cfg.Now()
 	if claims.Use != "" || claims.Issuer != p.cfg.Issuer || !slices.Equal(claims.Audience, audience{c.ID}) || claims.Session == "" ||
-		!now.Before(time.Unix(claims.Expires, 0)) || time.Unix(claims.IssuedAt, 0).After(now.Add(leeway)) {
+		!now.Before(time.Unix(claims.Expires, 0)) || time.Unix(claims.IssuedAt, 0).After(now.Add(leeway)) || before(claims.IssuedAt, c) {
 		return Token{}, ErrInactive
 	}
 	t := Token{

@@ -21,6 +21,7 @@ import (
 
 	"github.com/gatekeeper-oidc/gatekeeper/audit"
 	"github.com/gatekeeper-oidc/gatekeeper/conformance"
+	"github.com/gatekeeper-oidc/gatekeeper/consent"
 	"github.com/gatekeeper-oidc/gatekeeper/identity"
 	"github.com/gatekeeper-oidc/gatekeeper/internal/fault"
 	"github.com/gatekeeper-oidc/gatekeeper/internal/fetch"
@@ -54,6 +55,8 @@ type fixture struct {
 	mux     *web.Mux
 	user    identity.User
 	session identity.Session
+	people  []identity.User // who have allowed every one of apps everything
+	apps    []oauth2.Client
 	heard   atomic.Value // the last bell of a probe
 	ahead   atomic.Int64 // how far the program's clock is ahead of the world's
 	steps   steps
@@ -213,7 +216,17 @@ func (f *fixture) person(name string) (identity.User, identity.Session) {
 		AuthTime: now.Add(-time.Minute), CreatedAt: now, LastSeenAt: now, ExpiresAt: now.Add(30 * 24 * time.Hour),
 	}
 	must(f.tb, f.db.PutSession(f.tb.Context(), s))
+	f.people = append(f.people, u)
+	for _, c := range f.apps {
+		f.allow(u, c)
+	}
 	return u, s
+}
+
+// allow is what package consent writes when a person has said yes, to everything.
+func (f *fixture) allow(u identity.User, c oauth2.Client) {
+	f.tb.Helper()
+	must(f.tb, f.db.PutConsent(f.tb.Context(), consent.Consent{UserID: u.ID, ClientID: c.ID, Scopes: c.Scopes}))
 }
 
 func hash(s string) []byte {

@@ -115,8 +115,8 @@ func (h *Handler) resume(w http.ResponseWriter, r *http.Request, id string, now 
 	if err != nil {
 		return err
 	}
-	if err := h.Provider.stillCertain(r.Context(), in.Request); err != nil {
-		return err
+	if err := h.Provider.goOn(r.Context(), &in); err != nil {
+		return h.refuse(w, r, err)
 	}
 	if in.Request.Device != nil && in.Denied != "" {
 		return h.denyDevice(w, r, in)

@@ -47,6 +47,9 @@ func (p *Provider) VerifyHint(ctx context.Context, idToken string) (Hint, error)
 	if err != nil {
 		return Hint{}, err
 	}
+	if before(c.IssuedAt, &client) {
+		return Hint{}, ErrInactive
+	}
 	h.Subject, err = p.UserOf(ctx, &client, h.Subject)
 	return h, err
 }

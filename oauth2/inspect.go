@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -35,6 +34,8 @@ type Token struct {
 	ExpiresAt time.Time
 	User      *identity.User // nil for client credentials
 	Claims    Claims         // asked for by name; known of a live token only
+
+	registration string // of the client, where no grant of its own says so
 }
 
 // Inspect returns a live token, ErrInactive, or fault.Unavailable when it cannot
@@ -60,7 +61,8 @@ func (p *Provider) Inspect(ctx context.Context, token string) (Token, error) {
 	if err != nil {
 		return Token{}, err
 	}
-	if !s.alive(ofUser, slices.Contains(t.Scopes, "offline_access")) {
+	if !s.alive(ofUser, c.outlives(t.Scopes)) || !c.sameRegistration(t.registration) ||
+		s.Client == c.ID && !c.sameRegistration(s.Registration) {
 		return Token{}, ErrInactive
 	}
 	if ofUser {
@@ -98,6 +100,7 @@ func (p *Provider) accessToken(ctx context.Context, token string) (Token, error)
 	t := Token{
 		Kind: "access", JTI: a.ID, ClientID: a.ClientID, Subject: a.Subject, Sub: a.Subject, Session: a.Session, Grant: a.Grant, Scopes: strings.Fields(a.Scope),
 		Audience: a.Audience, AMR: a.AMR, ACR: a.ACR, Actor: a.Actor, IssuedAt: time.Unix(a.IssuedAt, 0).UTC(), ExpiresAt: time.Unix(a.Expires, 0).UTC(),
+		registration: a.Registration,
 	}
 	if a.userClaims == nil {
 		return t, nil
@@ -251,10 +254,22 @@ func (p *Provider) inspectRefresh(ctx context.Context, token string) (Token, err
 	now := p.cfg.Now()
 	switch {
 	case int(r.presented.generation) != r.state.Generation, !now.Before(r.state.ExpiresAt),
-		now.Sub(r.state.RotatedAt) > p.cfg.Lifetimes.RefreshIdle, !r.standing.alive(true, r.grant.Offline):
+		now.Sub(r.state.RotatedAt) > p.cfg.Lifetimes.RefreshIdle:
+		return Token{}, ErrInactive
+	}
+	c, err := p.standingClient(ctx, r.grant.ClientID)
+	if err != nil {
+		return Token{}, err
+	}
+	if !p.mayRefresh(&c, r.grant, r.standing) {
 		return Token{}, ErrInactive
 	}
 	t, err := p.refreshToken(ctx, r)
 	t.User = &r.standing.User
 	return t, err
+}
+
+// mayRefresh reports whether what the refresh tokens of a grant live on is there.
+func (p *Provider) mayRefresh(c *Client, g Grant, s Standing) bool {
+	return c.sameRegistration(g.Registration) && s.alive(true, c.outlives(g.Scopes)) && p.refreshes(c, c.registered(g.Scopes))
 }

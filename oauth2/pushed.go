@@ -111,7 +111,7 @@ func (p *Provider) pushed(ctx context.Context, params url.Values) (AuthorizeRequ
 	if !p.cfg.Now().Before(time.Unix(s.Expires, 0)) {
 		return AuthorizeRequest{}, bad.With("client_id", s.Request.ClientID)
 	}
-	return s.Request, p.stillCertain(ctx, s.Request)
+	return p.askAgain(ctx, s.Request)
 }
 
 // isPushed reports whether a request came as the name of a pushed one.

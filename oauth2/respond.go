@@ -107,23 +107,7 @@ func (p *Provider) openRequest(ctx context.Context, sealed string) (AuthorizeReq
 	if p.unseal(sealed, "", "authorize", &s) != nil || !p.cfg.Now().Before(time.Unix(s.Expires, 0)) {
 		return AuthorizeRequest{}, ruled("request_fresh", invalid("invalid_request", "This sign-in has expired. Go back to the application and start again."))
 	}
-	return s.Request, p.stillCertain(ctx, s.Request)
-}
-
-// stillCertain asks the first tables again of a request that waited: the client
-// may have been disabled, or its redirect URI withdrawn, in the meantime.
-func (p *Provider) stillCertain(ctx context.Context, req AuthorizeRequest) error {
-	d := &draft{p: p, params: url.Values{"client_id": {req.ClientID}, "redirect_uri": {req.RedirectURI}}}
-	tables := [][]check{identified, certain}
-	if req.Device != nil {
-		tables = tables[:1] // there is nowhere to return to
-	}
-	for _, table := range tables {
-		if f := d.walk(ctx, table); f != nil {
-			return f
-		}
-	}
-	return nil
+	return p.askAgain(ctx, s.Request)
 }
 
 // parameters reads an authorization request. Repeats are kept: the table decides

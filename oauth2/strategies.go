@@ -50,6 +50,9 @@ func (s strategies) GenerateAccessToken(ctx context.Context, _ fosite.Requester)
 		return "", "", w.failed(err)
 	}
 	claims.Actor = w.actor
+	if w.exchange != nil {
+		claims.Registration = w.client.Registration
+	}
 	if w.access, err = s.p.mint(ctx, w.client, claims); err != nil {
 		return "", "", w.failed(err)
 	}

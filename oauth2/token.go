@@ -5,7 +5,6 @@ import (
 	"crypto/subtle"
 	"errors"
 	"fmt"
-	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -29,17 +28,14 @@ type answer struct {
 	Issued       string `json:"issued_token_type,omitempty"` // RFC 8693 section 2.2.1
 }
 
-// exchange serves the token endpoint: client, grant, tokens, one write, answer.
-func (p *Provider) exchange(r *http.Request, form url.Values) (answer, error) {
-	ctx, grantType := r.Context(), form.Get("grant_type")
-	c, err := p.AuthenticateClient(r, form)
-	if err != nil {
+// grantTokens is what the token endpoint does for an authenticated client: grant,
+// tokens, one write, answer.
+func (p *Provider) grantTokens(ctx context.Context, c *Client, form url.Values) (answer, error) {
+	grantType := form.Get("grant_type")
+	if err := mayUseGrant(c, grantType); err != nil {
 		return answer{}, err
 	}
-	if err := mayUseGrant(&c, grantType); err != nil {
-		return answer{}, err
-	}
-	w := newWork(&c, form)
+	w := newWork(c, form)
 	w.grantType, w.redirect = grantType, form.Get("redirect_uri")
 	if err := w.required(); err != nil {
 		return answer{}, err
@@ -122,6 +118,9 @@ func (p *Provider) requireStanding(ctx context.Context, w *work) error {
 		return invalidGrant("authorization_stands", "The person has signed out or may no longer sign in.")
 	}
 	w.user = &s.User
+	if err := w.checkRedemption(); err != nil {
+		return err
+	}
 	aud, f := p.narrowAudience(w)
 	if f != nil {
 		return f
@@ -164,8 +163,13 @@ func (p *Provider) redeem(ctx context.Context, w *work) error {
 	if w.refresh != "" {
 		g.ExpiresAt = latest(g.ExpiresAt, now.Add(p.refreshTTL(w.client)))
 	}
-	g.Hears = w.client.HearsLogout()
+	g.Hears, g.Registration, g.Basis = w.client.HearsLogout(), w.client.Registration, w.client.basis()
+	g.Basis.Consent = g.Basis.Consent || w.grantType == GrantDevice // whose person is always asked
 	first, err := p.cfg.Store.RedeemGrant(ctx, g, w.refresh != "", p.event(ctx, audit.GrantIssued, g))
+	if errors.Is(err, ErrBasisGone) {
+		p.forgetPerson(g)
+		return basisGone()
+	}
 	if err != nil {
 		return fmt.Errorf("redeem code: %w", err)
 	}
@@ -210,11 +214,21 @@ func (p *Provider) usable(w *work, s Standing) error {
 		return invalidGrant("grant_stands", "The grant was revoked.")
 	case !now.Before(w.state.ExpiresAt):
 		return invalidGrant("refresh_token_fresh", "The refresh token has expired.")
-	case !s.alive(true, w.grant.Offline):
+	case !w.client.sameRegistration(w.grant.Registration):
+		return invalidGrant("registration_same", "The grant was given to an application that has been deleted since.")
+	case !s.alive(true, w.client.outlives(w.grant.Scopes)):
 		return invalidGrant("authorization_stands", "The person has signed out or may no longer sign in.")
+	case !p.refreshes(w.client, w.client.registered(w.grant.Scopes)):
+		return invalidGrant("refresh_token_registered", "The application may no longer have refresh tokens: nothing it is registered for gives one.")
 	default:
 		return nil
 	}
+}
+
+// forgetPerson drops what is remembered of whom a grant was to stand on.
+func (p *Provider) forgetPerson(g Grant) {
+	p.Forget("session:" + g.Session)
+	p.Forget("user:" + g.Subject)
 }
 
 // narrow lets a refresh ask for fewer scopes than were granted, never for more
@@ -225,7 +239,7 @@ func (p *Provider) narrow(_ context.Context, w *work) error {
 	if f != nil {
 		return ruled("scope_grammar", f)
 	}
-	w.scopes = slices.DeleteFunc(slices.Clone(w.grant.Scopes), func(s string) bool { return !slices.Contains(w.client.Scopes, s) })
+	w.scopes = w.client.registered(w.grant.Scopes)
 	for _, s := range asked {
 		if !slices.Contains(w.scopes, s) {
 			return ruled("scope_granted", invalid("invalid_scope", "The scope was not granted, or is no longer registered.")).
@@ -246,9 +260,12 @@ func (p *Provider) narrow(_ context.Context, w *work) error {
 // rotate is the compare-and-swap on the generation, after the new tokens are
 // signed. Whoever loses it within the grace window holds the same successor.
 func (p *Provider) rotate(ctx context.Context, w *work) error {
+	basis := w.client.basis()
+	basis.Session = !w.client.outlives(w.grant.Scopes)
 	outcome, err := p.cfg.Store.RotateRefresh(ctx, RotateRequest{
 		Grant: w.grant.ID, Generation: int(w.rt.generation), Grace: p.cfg.Lifetimes.Grace, Idle: p.cfg.Lifetimes.RefreshIdle,
 		Event: p.event(ctx, audit.GrantRefreshed, w.grant), Replay: p.event(ctx, audit.RefreshReplayed, w.grant),
+		Basis: basis,
 	})
 	if err != nil {
 		return fmt.Errorf("rotate refresh token: %w", err)
@@ -261,7 +278,7 @@ func (p *Provider) rotate(ctx context.Context, w *work) error {
 		p.Forget("grant:" + w.grant.ID)
 		return invalidGrant("refresh_token_unused", "The refresh token was used before; the grant has been revoked.")
 	default:
-		return invalidGrant("grant_stands", "The grant was revoked or has been idle for too long.")
+		return invalidGrant("grant_stands", "The grant was revoked, has been idle for too long, or what it stands on is gone.")
 	}
 }
 

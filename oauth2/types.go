@@ -45,6 +45,7 @@ func (in *Interaction) Select(session string) {
 // it needs to be looked at with suspicion again.
 type AuthorizeRequest struct {
 	ClientID      string   `json:"client_id"`
+	Registration  string   `json:"registration,omitempty"` // of the client, when the request came
 	RedirectURI   string   `json:"redirect_uri"`
 	ResponseType  string   `json:"response_type"` // as registered, such as "code id_token"
 	ResponseMode  string   `json:"response_mode"` // "query", "fragment" or "form_post", or one of them and ".jwt"
@@ -109,8 +110,28 @@ type Grant struct {
 	CreatedAt  time.Time
 	ExpiresAt  time.Time // absolute end of everything it owns
 	RevokedAt  time.Time
-	Hears      bool // its application wants to hear of the session's end; said to RedeemGrant, not kept
+	// Registration is the one of the client that it was given to. A client made again
+	// under the same id has another; "" is a grant of before there were any.
+	Registration string
+	Basis        *Basis // what RedeemGrant holds it to; said to it, not kept
+	Hears        bool // its application wants to hear of the session's end; said to RedeemGrant, not kept
 }
+
+// A Basis is what something lasting is written on, as it was when it was decided: the
+// statement that writes reads it again. A nil one is asked of nothing.
+type Basis struct {
+	Version      time.Time // UpdatedAt of the client
+	Registration string    // of the client
+	Consent      bool      // the person has to have allowed the grant's scopes
+	Session      bool      // the session has to live; a redemption wants it of every grant that has one
+}
+
+// What a statement that reads its basis finds: the client is not what it was, so
+// that there is to decide anew; or the person, their session or their consent is gone.
+var (
+	ErrClientChanged = errors.New("oauth2: the client has changed since it was read")
+	ErrBasisGone     = errors.New("oauth2: the person, their session or their consent is gone")
+)
 
 // Claims names the claims an application asked for by name (OpenID Connect Core
 // section 5.5), as far as it may have them.
@@ -149,6 +170,7 @@ type Standing struct {
 	User         identity.User
 	TokenRevoked bool
 	Client       string // of the grant
+	Registration string // of the grant
 	Claims       Claims // of the grant
 }
 
@@ -175,7 +197,8 @@ type Store interface {
 	// records e, in one statement. It reports false, having written nothing, if a
 	// grant with this id exists: the code was redeemed before. If g.Hears, the
 	// session has reached its application from then on (LogoutStore); one that comes
-	// after the session's end is told of it at once.
+	// after the session's end is told of it at once. What g.Basis names is read in the
+	// same statement: ErrClientChanged, ErrBasisGone.
 	RedeemGrant(ctx context.Context, g Grant, withRefresh bool, e audit.Event) (bool, error)
 	Grant(ctx context.Context, id string) (Grant, RefreshState, error)
 	// GrantWithStanding is Grant and Standing in one round trip, for refresh.
@@ -183,7 +206,8 @@ type Store interface {
 	// RotateRefresh is the compare-and-swap on the generation, with e recorded in
 	// the same transaction when it is Rotated. generation is that of the token
 	// presented; the token of generation+1 is its successor. For Replayed it
-	// revokes the grant and records replay instead.
+	// revokes the grant and records replay instead. It reads r.Basis in the statement
+	// that rotates: ErrClientChanged, or Dead.
 	RotateRefresh(ctx context.Context, r RotateRequest) (Rotation, error)
 	// RevokeGrant is idempotent; it reports whether this call did it.
 	RevokeGrant(ctx context.Context, id string, e audit.Event) (bool, error)
@@ -219,6 +243,7 @@ type RotateRequest struct {
 	Idle       time.Duration // dead if not rotated for this long
 	Event      audit.Event   // when Rotated
 	Replay     audit.Event   // when Replayed
+	Basis      *Basis        // nil: nothing is asked
 }
 
 // A StandingQuery names what a token says it depends on.

@@ -121,7 +121,7 @@ func TestEveryMemberIsDecided(t *testing.T) {
 	t.Parallel()
 	operators := []string{
 		"ID", "Audience", "FirstParty", "InsecureNoPKCE", "IntrospectAny", "AssertionAudience", "AccessToken", "AccessTokenAlg", "AccessTokenTTL",
-		"RefreshTokenTTL", "ExactAuthMethod", "AssertionMaxAge", "AccessTokenTyp", "Refresh", "InsecureShortScheme", "Dynamic", "Disabled", "Secrets", "CreatedAt", "UpdatedAt",
+		"RefreshTokenTTL", "ExactAuthMethod", "AssertionMaxAge", "AccessTokenTyp", "Refresh", "InsecureShortScheme", "Dynamic", "Disabled", "Secrets", "Registration", "CreatedAt", "UpdatedAt",
 	}
 	full := oauth2.Client{}
 	v := reflect.ValueOf(&full).Elem()

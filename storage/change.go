@@ -68,13 +68,9 @@ func (d *DB) apply(ctx context.Context, c change, a act) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	var one int
+	d.wrote(ctx, event)
 	if d.dialect == postgres {
-		err := d.one(ctx, c.whole, append(a.args[:len(a.args):len(a.args)], event...), &one)
-		if isNone(err) {
-			return false, nil
-		}
-		return err == nil, err
+		return d.whole(ctx, c.whole, append(a.args[:len(a.args):len(a.args)], event...), event[0].(string))
 	}
 	done := false
 	err = d.InTx(ctx, func(ctx context.Context) error {

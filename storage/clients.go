@@ -9,26 +9,30 @@ import (
 	"github.com/gatekeeper-oidc/gatekeeper/oauth2"
 )
 
+const clientColumns = `id, data, secrets, created_at, updated_at, ` + registrationOf
+
 var (
-	queryInsertClient = both(`INSERT INTO clients (id, data, secrets, created_at, updated_at)
-		VALUES ($1, $2, $3, coalesce(nullif(CAST($4 AS BIGINT), 0), {now}), {now})`)
-	queryUpdateClient = both(`UPDATE clients SET data = $2, secrets = $3, updated_at = {now} WHERE id = $1 RETURNING id`)
+	queryInsertClient = both(`INSERT INTO clients (id, data, secrets, created_at, updated_at, registration)
+		VALUES ($1, $2, $3, coalesce(nullif(CAST($4 AS BIGINT), 0), {now}), {now}, $5)`)
+	queryUpdateClient = both(`UPDATE clients SET data = $2, secrets = $3, updated_at = CASE WHEN updated_at < {now} THEN {now} ELSE updated_at + 1 END
+		WHERE id = $1 RETURNING id`) // a version of its own, however coarse the clock
 	queryDeleteClient = both(`DELETE FROM clients WHERE id = $1 RETURNING id`)
-	queryClient       = both(`SELECT id, data, secrets, created_at, updated_at FROM clients WHERE id = $1`)
+	queryClient       = both(`SELECT ` + clientColumns + ` FROM clients k WHERE id = $1`)
 	// Read to be changed, a row is held: of two changes at once none is lost.
-	queryHoldClient = each(`SELECT id, data, secrets, created_at, updated_at FROM clients WHERE id = $1 FOR UPDATE`,
-		`SELECT id, data, secrets, created_at, updated_at FROM clients WHERE id = $1`)
-	queryClients               = both(`SELECT id, data, secrets, created_at, updated_at FROM clients WHERE id > $1 ORDER BY id LIMIT $2`)
+	queryHoldClient = each(`SELECT `+clientColumns+` FROM clients k WHERE id = $1 FOR UPDATE`,
+		`SELECT `+clientColumns+` FROM clients k WHERE id = $1`)
+	queryClients               = both(`SELECT ` + clientColumns + ` FROM clients k WHERE id > $1 ORDER BY id LIMIT $2`)
 	queryDeleteClientsConsents = both(`DELETE FROM consents WHERE client_id = $1`)
 )
 
 type clientRow struct {
 	id, data, secrets string
 	created, updated  int64
+	registration      string
 }
 
 func (r *clientRow) dest() []any {
-	return []any{&r.id, &r.data, &r.secrets, &r.created, &r.updated}
+	return []any{&r.id, &r.data, &r.secrets, &r.created, &r.updated, &r.registration}
 }
 
 func (r *clientRow) client() (oauth2.Client, error) {
@@ -41,7 +45,7 @@ func (r *clientRow) client() (oauth2.Client, error) {
 			return oauth2.Client{}, fmt.Errorf("decode the secrets of client %s: %w", r.id, err)
 		}
 	}
-	c.ID, c.CreatedAt, c.UpdatedAt = r.id, instant(r.created), instant(r.updated)
+	c.ID, c.Registration, c.CreatedAt, c.UpdatedAt = r.id, r.registration, instant(r.created), instant(r.updated)
 	return c, nil
 }
 
@@ -70,13 +74,18 @@ func (d *DB) Client(ctx context.Context, id string) (oauth2.Client, error) {
 	return r.client()
 }
 
-// InsertClient implements oauth2.Store. The database's clock fills empty times.
+// InsertClient implements oauth2.Store. The database's clock fills empty times, and
+// the registration is given an identity that no other ever had.
 func (d *DB) InsertClient(ctx context.Context, c oauth2.Client) error {
 	data, secrets, err := columns(c)
 	if err != nil {
 		return err
 	}
-	if _, err := d.exec(ctx, queryInsertClient, c.ID, data, secrets, micros(c.CreatedAt)); err != nil {
+	registration, err := newID()
+	if err != nil {
+		return err
+	}
+	if _, err := d.exec(ctx, queryInsertClient, c.ID, data, secrets, micros(c.CreatedAt), registration); err != nil {
 		return taken(err, "client")
 	}
 	d.changed(ctx, "client:"+c.ID)

@@ -6,12 +6,18 @@ import (
 	"github.com/gatekeeper-oidc/gatekeeper/consent"
 )
 
+const (
+	putConsent = `INSERT INTO consents (user_id, client_id, scopes, granted_at, updated_at)
+		SELECT CAST($1 AS TEXT), k.id, CAST($3 AS TEXT), coalesce(nullif(CAST($4 AS BIGINT), 0), {now}), {now} FROM clients k
+		WHERE k.id = $2 AND (CAST($5 AS TEXT) = '' OR ` + registrationOf + ` = CAST($5 AS TEXT))`
+	updateConsent = `ON CONFLICT (user_id, client_id) DO UPDATE SET scopes = excluded.scopes, updated_at = excluded.updated_at RETURNING client_id`
+)
+
 var (
 	queryConsent    = both(`SELECT user_id, client_id, scopes, granted_at, updated_at FROM consents WHERE user_id = $1 AND client_id = $2`)
 	queryConsents   = both(`SELECT user_id, client_id, scopes, granted_at, updated_at FROM consents WHERE user_id = $1 ORDER BY client_id`)
-	queryPutConsent = both(`INSERT INTO consents (user_id, client_id, scopes, granted_at, updated_at)
-		VALUES ($1, $2, $3, coalesce(nullif(CAST($4 AS BIGINT), 0), {now}), {now})
-		ON CONFLICT (user_id, client_id) DO UPDATE SET scopes = excluded.scopes, updated_at = excluded.updated_at`)
+	// The client is held: whoever deletes it waits, and then finds the consent.
+	queryPutConsent = each(putConsent+` FOR KEY SHARE `+updateConsent, putConsent+` `+updateConsent)
 	queryDeleteConsent = both(`DELETE FROM consents WHERE user_id = $1 AND client_id = $2 RETURNING client_id`)
 )
 
@@ -45,8 +51,11 @@ func (d *DB) Consent(ctx context.Context, userID, clientID string) (consent.Cons
 // PutConsent implements consent.Store. UpdatedAt is the database's clock, and so
 // is GrantedAt where it is empty.
 func (d *DB) PutConsent(ctx context.Context, c consent.Consent) error {
-	_, err := d.exec(ctx, queryPutConsent, c.UserID, c.ClientID, list(c.Scopes), micros(c.GrantedAt))
-	return orphan(err, c.UserID)
+	found, err := d.found(ctx, queryPutConsent, c.UserID, c.ClientID, list(c.Scopes), micros(c.GrantedAt), c.Registration)
+	if err == nil && !found {
+		err = errNone
+	}
+	return orphan(missing(err, "client", c.ClientID), c.UserID)
 }
 
 // Consents implements consent.Store, in order of client.

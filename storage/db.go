@@ -35,6 +35,8 @@ type driver interface {
 	reader() executor // one statement at a time, each its own transaction
 	writer() executor
 	begin(ctx context.Context) (transaction, error)
+	// renew lets go of idle connections, which may have broken with another.
+	renew()
 	// ring tells other processes; listen hears them until ctx ends or it breaks.
 	ring(ctx context.Context, topics []string) error
 	listen(ctx context.Context, deliver func(topic string)) error
@@ -64,6 +66,7 @@ type transaction interface {
 type unit struct {
 	transaction
 	topics []string // to ring after commit
+	event  string   // one of those it wrote, by which it is known again
 	doomed error    // the first failure; what follows it cannot be kept
 }
 
@@ -106,11 +109,23 @@ func (d *DB) InTx(ctx context.Context, f func(ctx context.Context) error) error 
 		d.trips.Add(1)
 	}
 	if err := tx.commit(ctx); err != nil {
-		return fail(fmt.Errorf("commit: %w", err))
+		committed = true // or not: it has ended, and its connection is given back
+		tx.rollback(context.WithoutCancel(ctx))
+		err = fail(fmt.Errorf("commit: %w", err))
+		if !d.committed(ctx, u, err) {
+			return err
+		}
 	}
 	committed = true
 	d.bell.ring(u.topics)
 	return nil
+}
+
+// wrote notes that the transaction of ctx, if there is one, writes an event.
+func (d *DB) wrote(ctx context.Context, row []any) {
+	if u := d.unit(ctx); u != nil {
+		u.event, _ = row[0].(string)
+	}
 }
 
 func (u *unit) doom(err error) {

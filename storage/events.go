@@ -63,9 +63,11 @@ func (d *DB) AppendEvents(ctx context.Context, events ...audit.Event) error {
 		}
 		rows[i] = r
 	}
-	switch len(rows) {
-	case 0:
+	if len(rows) == 0 {
 		return nil
+	}
+	d.wrote(ctx, rows[0])
+	switch len(rows) {
 	case 1:
 		_, err := d.exec(ctx, queryAppend, rows[0]...)
 		return err

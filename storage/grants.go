@@ -13,22 +13,7 @@ import (
 
 const grantColumns = `g.id, g.client_id, g.subject, g.session_id, g.offline, g.secret_hash, g.data, g.created_at, g.expires_at, g.revoked_at`
 
-const insertGrant = `INSERT INTO grants (id, client_id, subject, session_id, offline, secret_hash, data, created_at, expires_at, revoked_at)
-	VALUES ($1, $2, $3, $4, $5, $6, $7, coalesce(nullif(CAST($8 AS BIGINT), 0), {now}), $9, 0)
-	ON CONFLICT (id) DO NOTHING RETURNING id`
-
-const (
-	cteRefresh  = `f AS (INSERT INTO refresh (grant_id, generation, rotated_at) SELECT id, 1, {now} FROM c)`
-	liteRefresh = `INSERT INTO refresh (grant_id, generation, rotated_at) VALUES ($1, 1, {now})`
-)
-
 var (
-	changeRedeem        = newChange(9, insertGrant)
-	changeRedeemRefresh = newChangeWith(9, insertGrant, liteRefresh, cteRefresh)
-	// The same for an application that wants to hear of the session's end.
-	changeRedeemHearing        = newChangeWith(9, insertGrant, "", cteShare, cteReach, cteLate)
-	changeRedeemRefreshHearing = newChangeWith(9, insertGrant, liteRefresh, cteRefresh, cteShare, cteReach, cteLate)
-
 	changeRevokeGrant = newChange(1, `UPDATE grants SET revoked_at = {now} WHERE id = $1 AND revoked_at = 0 RETURNING id`)
 
 	queryGrant = both(`SELECT ` + grantColumns + `, coalesce(r.generation, 0), coalesce(r.rotated_at, 0)
@@ -50,16 +35,18 @@ type grantData struct {
 	AMR      []string `json:"amr,omitempty"`
 	ACR      string   `json:"acr,omitempty"`
 
-	Claims oauth2.Claims `json:"claims,omitzero"`
+	Claims       oauth2.Claims `json:"claims,omitzero"`
+	Registration string        `json:"reg,omitempty"`
 }
 
 func dataOf(g oauth2.Grant) grantData {
-	return grantData{g.Scopes, g.Audience, g.Nonce, micros(g.AuthTime), g.AMR, g.ACR, g.Claims}
+	return grantData{g.Scopes, g.Audience, g.Nonce, micros(g.AuthTime), g.AMR, g.ACR, g.Claims, g.Registration}
 }
 
 // into is the opposite of dataOf.
 func (d grantData) into(g *oauth2.Grant) {
-	g.Scopes, g.Audience, g.Nonce, g.AuthTime, g.AMR, g.ACR, g.Claims = d.Scopes, d.Audience, d.Nonce, instant(d.AuthTime), d.AMR, d.ACR, d.Claims
+	g.Scopes, g.Audience, g.Nonce, g.AuthTime, g.AMR, g.ACR = d.Scopes, d.Audience, d.Nonce, instant(d.AuthTime), d.AMR, d.ACR
+	g.Claims, g.Registration = d.Claims, d.Registration
 }
 
 type grantRow struct {
@@ -100,52 +87,6 @@ func (r *refreshRow) state(end time.Time) oauth2.RefreshState {
 		return oauth2.RefreshState{}
 	}
 	return oauth2.RefreshState{Generation: r.generation, RotatedAt: instant(r.rotated), ExpiresAt: end}
-}
-
-// RedeemGrant implements oauth2.Store: the insert is what makes a code single-use.
-func (d *DB) RedeemGrant(ctx context.Context, g oauth2.Grant, withRefresh bool, e audit.Event) (bool, error) {
-	data, err := document(dataOf(g))
-	if err != nil {
-		return false, err
-	}
-	a := act{
-		args:   []any{g.ID, g.ClientID, g.Subject, g.Session, g.Offline, blob(g.SecretHash), data, micros(g.CreatedAt), micros(g.ExpiresAt)},
-		follow: []any{g.ID},
-		event:  e,
-	}
-	hears := g.Hears && g.Session != ""
-	switch {
-	case hears && d.dialect == sqlite:
-		return d.redeemHearing(ctx, g, withRefresh, a)
-	case hears && withRefresh:
-		return d.apply(ctx, changeRedeemRefreshHearing, a)
-	case hears:
-		return d.apply(ctx, changeRedeemHearing, a)
-	case withRefresh:
-		return d.apply(ctx, changeRedeemRefresh, a)
-	default:
-		return d.apply(ctx, changeRedeem, a)
-	}
-}
-
-// redeemHearing is RedeemGrant on SQLite for an application that wants to hear of
-// the session's end.
-func (d *DB) redeemHearing(ctx context.Context, g oauth2.Grant, withRefresh bool, a act) (done bool, err error) {
-	c := changeRedeem
-	if withRefresh {
-		c = changeRedeemRefresh
-	}
-	err = d.InTx(ctx, func(ctx context.Context) error {
-		if done, err = d.apply(ctx, c, a); err != nil || !done {
-			return err
-		}
-		if _, err := d.exec(ctx, queryReach, g.Session, g.ClientID); err != nil {
-			return err
-		}
-		_, err := d.exec(ctx, queryLate, g.Session, g.ClientID, g.Subject)
-		return err
-	})
-	return done && err == nil, err
 }
 
 // Grant implements oauth2.Store.

@@ -17,7 +17,8 @@ var (
 		WHERE interactions.consumed_at = 0 AND interactions.expires_at > {now} RETURNING id`)
 	queryInteraction = both(`SELECT id, binding, request, selected, authenticated, consented, denied, created_at, expires_at FROM interactions
 		WHERE id = $1 AND consumed_at = 0 AND expires_at > {now}`)
-	queryConsumeInteraction = both(`UPDATE interactions SET consumed_at = {now} WHERE id = $1 AND consumed_at = 0 AND expires_at > {now} RETURNING id`)
+	queryConsumeInteraction = both(`UPDATE interactions SET consumed_at = {now}, consumed_by = $2
+		WHERE id = $1 AND (consumed_at = 0 OR consumed_by = $2) AND expires_at > {now} RETURNING id`)
 )
 
 // PutInteraction implements oauth2.Store. One that was consumed or has expired is
@@ -54,5 +55,9 @@ func (d *DB) Interaction(ctx context.Context, id string) (oauth2.Interaction, er
 // ConsumeInteraction implements oauth2.Store: of racing callers one gets true.
 // The row stays until it expires, to refuse late writes.
 func (d *DB) ConsumeInteraction(ctx context.Context, id string) (bool, error) {
-	return d.found(ctx, queryConsumeInteraction, id)
+	by, err := newID()
+	if err != nil {
+		return false, err
+	}
+	return d.once(ctx, queryConsumeInteraction, id, by)
 }

@@ -75,6 +75,8 @@ func openPostgres(ctx context.Context, cfg Config) (*postgresDB, error) {
 func (p *postgresDB) reader() executor { return pooled{p.pool} }
 func (p *postgresDB) writer() executor { return pooled{p.pool} }
 
+func (p *postgresDB) renew()           { p.pool.Reset() }
+
 func (p *postgresDB) close() error {
 	p.pool.Close()
 	return nil
@@ -101,7 +103,7 @@ func acquire(ctx context.Context, pool *pgxpool.Pool) (*pgxpool.Conn, error) {
 	defer cancel()
 	conn, err := pool.Acquire(wait)
 	if err != nil {
-		return nil, fmt.Errorf("acquire a connection: %w", err)
+		return nil, fmt.Errorf("%w: %w", errNoConnection, err)
 	}
 	return conn, nil
 }

@@ -15,13 +15,19 @@ import (
 //	n = c−1, rotated less than Grace ago                            Repeated: c stays
 //	n < c otherwise                                                 Replayed: the grant is revoked
 var (
-	changeRotate = newChange(3, `UPDATE refresh SET generation = refresh.generation + 1, rotated_at = {now}
+	// As a redemption does, it reads what it stands on where it writes: of $4 nothing
+	// is asked if it is 0, of a session ($6) if it is false.
+	changeRotate = newChange(6, `UPDATE refresh SET generation = refresh.generation + 1, rotated_at = {now}
 		FROM grants g WHERE refresh.grant_id = $1 AND refresh.generation = $2 AND g.id = refresh.grant_id
 			AND g.revoked_at = 0 AND g.expires_at > {now}
 			AND (CAST($3 AS BIGINT) = 0 OR refresh.rotated_at + CAST($3 AS BIGINT) > {now})
+			AND (CAST($4 AS BIGINT) = 0 OR (`+sameClient("g.client_id", "$4", "$5")+`
+				AND EXISTS (SELECT 1 FROM users u WHERE u.id = g.subject AND u.status = 'active')
+				AND (NOT CAST($6 AS BOOLEAN) OR EXISTS (SELECT 1 FROM sessions s WHERE s.id = g.session_id AND `+liveSession+`))))
 		RETURNING refresh.grant_id`)
 
-	queryRotation = both(`SELECT r.generation, r.rotated_at, g.revoked_at <> 0 OR g.expires_at <= {now}, {now}
+	queryRotation = both(`SELECT r.generation, r.rotated_at, g.revoked_at <> 0 OR g.expires_at <= {now}, {now},
+			CAST($2 AS BIGINT) = 0 OR ` + sameClient("g.client_id", "$2", "$3") + `
 		FROM refresh r JOIN grants g ON g.id = r.grant_id WHERE r.grant_id = $1`)
 )
 
@@ -31,7 +37,12 @@ func (d *DB) RotateRefresh(ctx context.Context, r oauth2.RotateRequest) (oauth2.
 	if r.Generation < 1 || r.Generation >= math.MaxInt32 {
 		return oauth2.Dead, nil // no grant gets there
 	}
-	won, err := d.apply(ctx, changeRotate, act{args: []any{r.Grant, r.Generation, r.Idle.Microseconds()}, event: r.Event})
+	if r.Basis == nil {
+		r.Basis = &oauth2.Basis{}
+	}
+	won, err := d.apply(ctx, changeRotate, act{args: []any{
+		r.Grant, r.Generation, r.Idle.Microseconds(), micros(r.Basis.Version), r.Basis.Registration, r.Basis.Session,
+	}, event: r.Event})
 	switch {
 	case err != nil:
 		return oauth2.Dead, err
@@ -54,9 +65,9 @@ func (d *DB) RotateRefresh(ctx context.Context, r oauth2.RotateRequest) (oauth2.
 // verdict says what presenting r means for a caller that did not rotate.
 func (d *DB) verdict(ctx context.Context, r oauth2.RotateRequest) (oauth2.Rotation, error) {
 	var state refreshRow
-	var over bool
+	var over, same bool
 	var now int64
-	err := d.one(ctx, queryRotation, []any{r.Grant}, append(state.dest(), &over, &now)...)
+	err := d.one(ctx, queryRotation, []any{r.Grant, micros(r.Basis.Version), r.Basis.Registration}, append(state.dest(), &over, &now, &same)...)
 	if isNone(err) {
 		return oauth2.Dead, nil
 	}
@@ -65,6 +76,8 @@ func (d *DB) verdict(ctx context.Context, r oauth2.RotateRequest) (oauth2.Rotati
 	}
 	since := time.Duration(now-state.rotated) * time.Microsecond
 	switch {
+	case !over && !same && r.Generation == state.generation:
+		return oauth2.Dead, oauth2.ErrClientChanged
 	case over, r.Idle > 0 && since >= r.Idle, r.Generation >= state.generation:
 		return oauth2.Dead, nil
 	case r.Generation == state.generation-1 && since < r.Grace:

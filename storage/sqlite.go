@@ -111,6 +111,8 @@ func sqliteDSN(path string, pragmas ...string) string {
 func (s *sqliteDB) reader() executor { return liteReader{s} }
 func (s *sqliteDB) writer() executor { return liteWriter{s.turn} }
 
+func (s *sqliteDB) renew()           {}
+
 func (s *sqliteDB) close() error {
 	var errs []error
 	if s.read != nil {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/gatekeeper-oidc/gatekeeper/audit"
@@ -32,8 +31,9 @@ var (
 	changeRevokeToken = newChange(2, `INSERT INTO revoked_tokens (jti, expires_at) VALUES ($1, $2) ON CONFLICT (jti) DO NOTHING RETURNING jti`)
 
 	// An entry that has expired, and waits to be cleaned away, no longer counts.
-	queryUseAssertion = both(`INSERT INTO assertions (client_id, jti, expires_at) VALUES ($1, $2, $3)
-		ON CONFLICT (client_id, jti) DO UPDATE SET expires_at = excluded.expires_at WHERE assertions.expires_at <= {now} RETURNING jti`)
+	queryUseAssertion = both(`INSERT INTO assertions (client_id, jti, expires_at, used_by) VALUES ($1, $2, $3, $4)
+		ON CONFLICT (client_id, jti) DO UPDATE SET expires_at = excluded.expires_at, used_by = excluded.used_by
+		WHERE assertions.expires_at <= {now} OR assertions.used_by = excluded.used_by RETURNING jti`)
 	queryUsedAssertion = both(`SELECT jti FROM assertions WHERE client_id = $1 AND jti = $2 AND expires_at > {now}`)
 
 	queryKeepServerSecret    = both(`INSERT INTO server_secrets (name, sealed) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING`)
@@ -55,12 +55,12 @@ func (r *standingRow) dest() []any {
 func (r *standingRow) standing(session string) (oauth2.Standing, error) {
 	s := r.s
 	s.SessionEnded = s.SessionEnded && session != ""
-	if strings.Contains(r.data, `"claims"`) { // few grants have any
+	if r.data != "" {
 		var data grantData
 		if err := json.Unmarshal([]byte(r.data), &data); err != nil {
-			return s, fmt.Errorf("decode the claims of a grant: %w", err)
+			return s, fmt.Errorf("decode the data of a grant: %w", err)
 		}
-		s.Claims = data.Claims
+		s.Claims, s.Registration = data.Claims, data.Registration
 	}
 	if !s.UserFound {
 		return s, nil
@@ -129,5 +129,9 @@ func (d *DB) ReplaceServerSecret(ctx context.Context, name string, old, sealed [
 // UseAssertion implements oauth2.Store (RFC 7523 section 3): of racing callers one
 // gets true.
 func (d *DB) UseAssertion(ctx context.Context, clientID, jti string, expiresAt time.Time) (bool, error) {
-	return d.found(ctx, queryUseAssertion, clientID, jti, micros(expiresAt))
+	by, err := newID()
+	if err != nil {
+		return false, err
+	}
+	return d.once(ctx, queryUseAssertion, clientID, jti, micros(expiresAt), by)
 }
