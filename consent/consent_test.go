@@ -236,3 +236,38 @@ func TestRevoke(t *testing.T) {
 		t.Error("revoking from nobody in particular would be from everybody")
 	}
 }
+
+// TestWhateverLivesIsShown: a grant that nobody was asked for is shown beside what
+// was, and can be taken back like it.
+func TestWhateverLivesIsShown(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	in := w.interaction("shop", nil, "openid")
+	w.press("ana", w.send("ana", http.MethodGet, "/consent?i="+in.ID, nil), "consent-accept")
+	for i, g := range []oauth2.Grant{{ClientID: "house", Scopes: []string{"openid"}}, {ClientID: "house", Scopes: []string{"email"}}, {ClientID: "shop", Scopes: []string{"openid"}}} {
+		g.ID, g.Subject, g.ExpiresAt = "0b9f6f2e-0000-4000-8000-00000000001"+string(rune('0'+i)), ana.ID, time.Now().Add(time.Hour)
+		g.CreatedAt = time.Now().Add(-time.Duration(i) * time.Minute)
+		if ok, err := w.db.RedeemGrant(t.Context(), g, false, w.trail.Fill(t.Context(), audit.Event{Kind: audit.GrantIssued})); !ok || err != nil {
+			t.Fatal(ok, err)
+		}
+	}
+	shown := func() (clients []string) {
+		all, err := w.service.Consents(t.Context(), ana.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range all {
+			clients = append(clients, c.ClientID+": "+strings.Join(c.Scopes, " "))
+		}
+		return clients
+	}
+	if d := cmp.Diff([]string{"shop: openid", "house: openid email"}, shown()); d != "" {
+		t.Error(d)
+	}
+	if err := w.service.Revoke(t.Context(), "user:"+ana.ID, ana.ID, "house"); err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff([]string{"shop: openid"}, shown()); d != "" {
+		t.Error(d)
+	}
+}

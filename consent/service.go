@@ -37,11 +37,27 @@ func (s *Service) Remembered(ctx context.Context, userID, clientID string) (scop
 	return c.Scopes, true, nil
 }
 
-// Consents returns everything a person has allowed.
+// Consents returns everything a person has allowed, and after it what lives without
+// their having been asked: an application of the operator's own, one that another
+// server speaks to for them. Whatever lives is shown, and can be taken back.
 func (s *Service) Consents(ctx context.Context, userID string) ([]Consent, error) {
 	all, err := s.Store.Consents(ctx, userID)
 	if err != nil {
 		return nil, fmt.Errorf("consents of user %s: %w", userID, err)
+	}
+	grants, err := s.Store.Grants(ctx, userID)
+	if err != nil {
+		return nil, fmt.Errorf("grants of user %s: %w", userID, err)
+	}
+	asked := len(all)
+	for _, g := range grants {
+		n := slices.IndexFunc(all, func(c Consent) bool { return c.ClientID == g.ClientID })
+		switch {
+		case n < 0:
+			all = append(all, Consent{UserID: userID, ClientID: g.ClientID, Scopes: g.Scopes, GrantedAt: g.CreatedAt, UpdatedAt: g.CreatedAt})
+		case n >= asked:
+			all[n].Scopes, all[n].GrantedAt = union(all[n].Scopes, g.Scopes), g.CreatedAt // an older one
+		}
 	}
 	return all, nil
 }

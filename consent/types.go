@@ -3,6 +3,8 @@ package consent
 import (
 	"context"
 	"time"
+
+	"github.com/gatekeeper-oidc/gatekeeper/oauth2"
 )
 
 // A Consent is one remembered answer: this user lets this client have these scopes.
@@ -29,4 +31,6 @@ type Store interface {
 	DeleteConsent(ctx context.Context, userID, clientID string) error
 	// RevokeGrants revokes the live grants of subject and client, as in oauth2.Store.
 	RevokeGrants(ctx context.Context, subject, clientID string) (ids []string, err error)
+	// Grants returns the live grants of subject, newest first, as in oauth2.Store.
+	Grants(ctx context.Context, subject string) ([]oauth2.Grant, error)
 }

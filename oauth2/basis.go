@@ -148,11 +148,8 @@ func (p *Provider) exchange(r *http.Request, form url.Values) (answer, error) {
 func (p *Provider) changedClient(ctx context.Context, c *Client) (Client, error) {
 	p.Forget("client:" + c.ID)
 	now, err := p.Client(ctx, c.ID)
-	gone := ruled("registration_same", &fault.Error{
-		Kind: fault.Unauthenticated, Code: "invalid_client", Detail: "The application was deleted while it was being answered.",
-	}).With("client_id", c.ID)
 	if fault.Is(err, fault.NotFound) || err == nil && now.Registration != c.Registration {
-		return Client{}, gone
+		return Client{}, invalidGrant("registration_same", "It was given to an application that has been deleted since.").With("client_id", c.ID)
 	}
 	return now, err
 }

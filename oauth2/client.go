@@ -174,14 +174,14 @@ type Client struct {
 	SoftwareID      string   `json:"software_id,omitempty"`
 	SoftwareVersion string   `json:"software_version,omitempty"`
 
-	Dynamic   bool         `json:"dynamic,omitempty"` // registered itself (RFC 7591)
-	Disabled  bool         `json:"disabled,omitempty"`
-	Secrets   []SecretHash `json:"-"`
+	Dynamic  bool         `json:"dynamic,omitempty"` // registered itself (RFC 7591)
+	Disabled bool         `json:"disabled,omitempty"`
+	Secrets  []SecretHash `json:"-"`
 	// Registration is the store's to give: a client deleted and made again under the
 	// same id has another, and inherits nothing.
-	Registration string `json:"-"`
-	CreatedAt time.Time    `json:"created_at,omitzero"`
-	UpdatedAt time.Time    `json:"updated_at,omitzero"`
+	Registration string    `json:"-"`
+	CreatedAt    time.Time `json:"created_at,omitzero"`
+	UpdatedAt    time.Time `json:"updated_at,omitzero"`
 }
 
 // Public reports whether the client cannot keep a secret (RFC 6749 section 2.1).

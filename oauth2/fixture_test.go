@@ -58,6 +58,7 @@ type fixture struct {
 	people  []identity.User // who have allowed every one of apps everything
 	apps    []oauth2.Client
 	heard   atomic.Value // the last bell of a probe
+	deaf    atomic.Bool  // bells are lost
 	ahead   atomic.Int64 // how far the program's clock is ahead of the world's
 	steps   steps
 	rule    atomic.Value // that decided the last refusal
@@ -174,7 +175,9 @@ func (f *fixture) listen() {
 	var done sync.WaitGroup
 	done.Go(func() {
 		_ = f.db.Listen(ctx, func(topic string) {
-			f.p.Forget(topic)
+			if !f.deaf.Load() {
+				f.p.Forget(topic)
+			}
 			if strings.HasPrefix(topic, "client:probe") { // not the first "*", after which nothing is known to be heard
 				f.heard.Store(topic)
 			}

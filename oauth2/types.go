@@ -114,7 +114,7 @@ type Grant struct {
 	// under the same id has another; "" is a grant of before there were any.
 	Registration string
 	Basis        *Basis // what RedeemGrant holds it to; said to it, not kept
-	Hears        bool // its application wants to hear of the session's end; said to RedeemGrant, not kept
+	Hears        bool   // its application wants to hear of the session's end; said to RedeemGrant, not kept
 }
 
 // A Basis is what something lasting is written on, as it was when it was decided: the

@@ -15,7 +15,7 @@ var (
 	queryInsertClient = both(`INSERT INTO clients (id, data, secrets, created_at, updated_at, registration)
 		VALUES ($1, $2, $3, coalesce(nullif(CAST($4 AS BIGINT), 0), {now}), {now}, $5)`)
 	queryUpdateClient = both(`UPDATE clients SET data = $2, secrets = $3, updated_at = CASE WHEN updated_at < {now} THEN {now} ELSE updated_at + 1 END
-		WHERE id = $1 RETURNING id`) // a version of its own, however coarse the clock
+		WHERE id = $1 RETURNING id`)  // a version of its own, however coarse the clock
 	queryDeleteClient = both(`DELETE FROM clients WHERE id = $1 RETURNING id`)
 	queryClient       = both(`SELECT ` + clientColumns + ` FROM clients k WHERE id = $1`)
 	// Read to be changed, a row is held: of two changes at once none is lost.

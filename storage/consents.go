@@ -14,10 +14,10 @@ const (
 )
 
 var (
-	queryConsent    = both(`SELECT user_id, client_id, scopes, granted_at, updated_at FROM consents WHERE user_id = $1 AND client_id = $2`)
-	queryConsents   = both(`SELECT user_id, client_id, scopes, granted_at, updated_at FROM consents WHERE user_id = $1 ORDER BY client_id`)
+	queryConsent  = both(`SELECT user_id, client_id, scopes, granted_at, updated_at FROM consents WHERE user_id = $1 AND client_id = $2`)
+	queryConsents = both(`SELECT user_id, client_id, scopes, granted_at, updated_at FROM consents WHERE user_id = $1 ORDER BY client_id`)
 	// The client is held: whoever deletes it waits, and then finds the consent.
-	queryPutConsent = each(putConsent+` FOR KEY SHARE `+updateConsent, putConsent+` `+updateConsent)
+	queryPutConsent    = each(putConsent+` FOR KEY SHARE `+updateConsent, putConsent+` `+updateConsent)
 	queryDeleteConsent = both(`DELETE FROM consents WHERE user_id = $1 AND client_id = $2 RETURNING client_id`)
 )
 

@@ -75,7 +75,7 @@ func openPostgres(ctx context.Context, cfg Config) (*postgresDB, error) {
 func (p *postgresDB) reader() executor { return pooled{p.pool} }
 func (p *postgresDB) writer() executor { return pooled{p.pool} }
 
-func (p *postgresDB) renew()           { p.pool.Reset() }
+func (p *postgresDB) renew() { p.pool.Reset() }
 
 func (p *postgresDB) close() error {
 	p.pool.Close()

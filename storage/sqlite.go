@@ -111,7 +111,7 @@ func sqliteDSN(path string, pragmas ...string) string {
 func (s *sqliteDB) reader() executor { return liteReader{s} }
 func (s *sqliteDB) writer() executor { return liteWriter{s.turn} }
 
-func (s *sqliteDB) renew()           {}
+func (s *sqliteDB) renew() {}
 
 func (s *sqliteDB) close() error {
 	var errs []error
