@@ -60,7 +60,7 @@ var homes = map[string][]string{
 	"github.com/maypok86/otter/v2":        {"internal/fetch", "oauth2", "oidc"},
 	"github.com/google/uuid":              {"audit", "identity", "oauth2", "storage"},
 	"github.com/prometheus/client_golang": {"internal/meter"},
-	"github.com/goccy/go-yaml":            {"internal/config", "cmd/gatekeeper"},
+	"github.com/goccy/go-yaml":            {"internal/yamlfile", "internal/config", "cmd/gatekeeper"},
 	"github.com/spf13/cobra":              {"cmd/gatekeeper"},
 	"github.com/spf13/pflag":              {"cmd/gatekeeper"},
 	"golang.org/x/term":                   {"cmd/gatekeeper"},

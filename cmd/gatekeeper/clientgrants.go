@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/gatekeeper-oidc/gatekeeper/internal/yamlfile"
 	"github.com/gatekeeper-oidc/gatekeeper/oauth2"
 )
 
@@ -57,7 +58,7 @@ func (gf *grantFlags) apply(a *app, given *pflag.FlagSet, c *oauth2.Client) erro
 	if err != nil {
 		return err
 	}
-	issuers, err := strict[[]oauth2.TrustedIssuer](bytes.TrimSpace(text))
+	issuers, err := strict[[]oauth2.TrustedIssuer](yamlfile.Document{JSON: bytes.TrimSpace(text)})
 	if err != nil {
 		return usagef("%s is not a JSON list of issuers: %v", gf.issuersFile, err)
 	}

@@ -1,22 +1,22 @@
 package main
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/goccy/go-yaml"
-
+	"github.com/gatekeeper-oidc/gatekeeper/internal/config"
+	"github.com/gatekeeper-oidc/gatekeeper/internal/strictjson"
+	"github.com/gatekeeper-oidc/gatekeeper/internal/yamlfile"
 	"github.com/gatekeeper-oidc/gatekeeper/oauth2"
 )
 
-// maxDeclared is the longest file of clients, in bytes: room for thousands.
-const maxDeclared = 8 << 20
+// maxDeclared is the longest file of clients, in bytes: room for thousands. Of YAML
+// it is yamlfile.MaxBytes.
+const maxDeclared = yamlfile.MaxJSON
 
 // A declared client is a client as a file has it.
 type declared struct {
@@ -72,17 +72,13 @@ var (
 // mapping with clients, a list of clients, or one client. A member nobody knows
 // is a mistake.
 func parseDeclared(text []byte) ([]declared, error) {
+	docs, err := yamlfile.Read(text)
+	if err != nil {
+		return nil, err
+	}
 	var all []declared
-	for d := yaml.NewDecoder(bytes.NewReader(text)); ; {
-		var document any
-		err := d.Decode(&document)
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return nil, errors.New(yaml.FormatError(err, false, true))
-		}
-		some, err := declaredIn(document)
+	for _, d := range docs {
+		some, err := declaredIn(d)
 		if err != nil {
 			return nil, err
 		}
@@ -98,23 +94,20 @@ func parseDeclared(text []byte) ([]declared, error) {
 
 // declaredIn reads one document. It goes through JSON, whose member names are
 // those of the admin API.
-func declaredIn(document any) ([]declared, error) {
-	if document == nil {
-		return nil, nil
-	}
-	text, err := json.Marshal(document)
-	if err != nil {
-		return nil, fmt.Errorf("not a list of clients: %w", err)
-	}
-	switch m := document.(type) {
-	case []any:
-		return strict[[]declared](text)
-	case map[string]any:
-		if _, several := m["clients"]; several {
-			list, err := strict[declaredList](text)
+func declaredIn(d yamlfile.Document) ([]declared, error) {
+	switch d.JSON[0] {
+	case '[':
+		return strict[[]declared](d)
+	case '{':
+		var members map[string]json.RawMessage
+		if err := json.Unmarshal(d.JSON, &members); err != nil {
+			return nil, fmt.Errorf("not a list of clients: %w", err)
+		}
+		if _, several := members["clients"]; several {
+			list, err := strict[declaredList](d)
 			return list.Clients, err
 		}
-		one, err := strict[declared](text)
+		one, err := strict[declared](d)
 		return []declared{one}, err
 	default:
 		return nil, errNoClients
@@ -125,13 +118,39 @@ type declaredList struct {
 	Clients []declared `json:"clients"`
 }
 
-// strict decodes JSON and refuses a member that T does not have.
-func strict[T any](text []byte) (T, error) {
+// strict reads a document as T, and says of a member that T does not have where it
+// stands and what was probably meant.
+func strict[T any](d yamlfile.Document) (T, error) {
 	var out T
-	d := json.NewDecoder(bytes.NewReader(text))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&out); err != nil {
-		return out, errors.New(strings.TrimPrefix(err.Error(), "json: "))
+	err := strictjson.Decode(d.JSON, &out)
+	e, ok := errors.AsType[*strictjson.Error](err)
+	if !ok {
+		return out, err
 	}
-	return out, nil
+	why := e.Error()
+	if e.Problem == strictjson.Unknown {
+		why = fmt.Sprintf("unknown field %q", e.Path)
+		if best := nearest(e); best != "" {
+			why += fmt.Sprintf("; did you mean %q?", best)
+		}
+	}
+	if line := d.Line(e.Path); line > 0 {
+		return out, &yamlfile.Error{Line: line, Why: why}
+	}
+	return out, errors.New(why)
+}
+
+// nearest is the member that was probably meant by one nobody knows, "" if none is near.
+func nearest(e *strictjson.Error) string {
+	if e.Near != "" || len(e.Known) == 0 {
+		return e.Near
+	}
+	name := e.Path[strings.LastIndexByte(e.Path, '.')+1:]
+	best, least := "", len(name)/2+1
+	for _, known := range slices.Sorted(slices.Values(e.Known)) {
+		if d := config.Distance(name, known); d < least {
+			best, least = known, d
+		}
+	}
+	return best
 }

@@ -43,6 +43,16 @@ func (a *app) readFile(name string, most int64) ([]byte, error) {
 	return readAll(name, f, most)
 }
 
+// readBounded is os.ReadFile for files of settings, none of which is large.
+func readBounded(name string) ([]byte, error) {
+	f, err := os.Open(filepath.Clean(name))
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }() // only read
+	return readAll(name, f, maxInputFile)
+}
+
 func readAll(name string, r io.Reader, most int64) ([]byte, error) {
 	b, err := io.ReadAll(io.LimitReader(r, most+1))
 	if err != nil {

@@ -6,9 +6,9 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/goccy/go-yaml"
-
 	"github.com/gatekeeper-oidc/gatekeeper/internal/config"
+	"github.com/gatekeeper-oidc/gatekeeper/internal/strictjson"
+	"github.com/gatekeeper-oidc/gatekeeper/internal/yamlfile"
 	"github.com/gatekeeper-oidc/gatekeeper/keys"
 	"github.com/gatekeeper-oidc/gatekeeper/oidc"
 )
@@ -34,24 +34,32 @@ func readSoftwareIssuers(cfg *config.Config) (map[string]json.RawMessage, error)
 	if cfg.RegistrationSoftwareIssuers == "" {
 		return nil, nil
 	}
-	text, err := os.ReadFile(filepath.Clean(cfg.RegistrationSoftwareIssuers))
+	f, err := os.Open(filepath.Clean(cfg.RegistrationSoftwareIssuers))
 	if err != nil {
 		return nil, err
 	}
-	var file map[string]any
-	if err := yaml.Unmarshal(text, &file); err != nil {
+	defer func() { _ = f.Close() }() // only read
+	text, err := readAll(cfg.RegistrationSoftwareIssuers, f, yamlfile.MaxBytes)
+	if err != nil {
+		return nil, err
+	}
+	docs, err := yamlfile.Read(text)
+	if err != nil {
 		return nil, fmt.Errorf("%s is neither YAML nor JSON: %w", cfg.RegistrationSoftwareIssuers, err)
+	}
+	if len(docs) != 1 {
+		return nil, fmt.Errorf("%s names no issuer, or holds several documents", cfg.RegistrationSoftwareIssuers)
+	}
+	var file map[string]json.RawMessage
+	if err := strictjson.Decode(docs[0].JSON, &file); err != nil {
+		return nil, fmt.Errorf("%s: %w", cfg.RegistrationSoftwareIssuers, err)
 	}
 	if len(file) == 0 {
 		return nil, fmt.Errorf("%s names no issuer", cfg.RegistrationSoftwareIssuers)
 	}
 	issuers := map[string]json.RawMessage{}
-	for issuer, set := range file {
-		jwks, err := json.Marshal(set)
-		if err == nil {
-			err = keys.CheckJWKS(jwks)
-		}
-		if err != nil {
+	for issuer, jwks := range file {
+		if err := keys.CheckJWKS(jwks); err != nil {
 			return nil, fmt.Errorf("%s: the JWK Set of %s: %w", cfg.RegistrationSoftwareIssuers, issuer, err)
 		}
 		issuers[issuer] = jwks

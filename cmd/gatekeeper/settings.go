@@ -74,7 +74,7 @@ func (a *app) loadGlobal() (*config.Config, error) {
 func (a *app) loadWith(args map[string]string) (*config.Config, error) {
 	cfg, err := config.Load(config.Input{
 		Args: args, Environ: a.Environ, Reserved: []string{envServer, envTokenFile}, Dir: a.Dir, File: a.global.config,
-		ReadFile: os.ReadFile, Stat: os.Stat,
+		ReadFile: readBounded, Stat: os.Stat,
 	})
 	if err != nil {
 		return nil, badConfig(err)

@@ -12,6 +12,8 @@ import (
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
 	"github.com/goccy/go-yaml/token"
+
+	"github.com/gatekeeper-oidc/gatekeeper/internal/yamlfile"
 )
 
 // fromYAML reads the YAML file: one flat mapping of our keys.
@@ -33,6 +35,13 @@ func fromYAML(in *Input, env map[string]string, fields []Field) (source, error) 
 func readYAML(name string, raw []byte, fields []Field) ([]setting, error) {
 	if len(raw) > maxFile {
 		return nil, &Error{Source: name, Detail: fmt.Sprintf("is longer than %d bytes", maxFile)}
+	}
+	raw, err := yamlfile.Check(raw)
+	if at, ok := errors.AsType[*yamlfile.Error](err); ok {
+		if at.Line > 0 {
+			name += fmt.Sprintf(":%d", at.Line)
+		}
+		return nil, &Error{Source: name, Detail: at.Why}
 	}
 	doc, err := parser.ParseBytes(raw, 0)
 	if err != nil {
