@@ -24,6 +24,14 @@ func post(in any, path ...string) call    { return call{method: http.MethodPost,
 func (c call) with(query url.Values) call { c.query = query; return c }
 func (c call) ifStill(seen []string) call { c.seen = seen; return c }
 
+// tried is c as a trial, if ctx is one.
+func (c call) tried(ctx context.Context) call {
+	if isTrial(ctx) {
+		c.query = url.Values{"dry_run": {"true"}}
+	}
+	return c
+}
+
 // named refuses an empty name, which would make the path of another route.
 func named(noun, name string) error {
 	if name == "" || name == "." || name == ".." {
@@ -34,7 +42,7 @@ func named(noun, name string) error {
 
 // CreateClient asks POST /clients.
 func (c *Client) CreateClient(ctx context.Context, in ClientInput) (ClientWithSecret, error) {
-	return ask[ClientWithSecret](ctx, c, post(in, "clients"))
+	return ask[ClientWithSecret](ctx, c, post(in, "clients").tried(ctx))
 }
 
 // UpdateClient asks PUT /clients/{id}.
@@ -42,7 +50,7 @@ func (c *Client) UpdateClient(ctx context.Context, client oauth2.Client, seen ..
 	if err := named("client", client.ID); err != nil {
 		return oauth2.Client{}, err
 	}
-	return ask[oauth2.Client](ctx, c, put(client, "clients", client.ID).ifStill(seen))
+	return ask[oauth2.Client](ctx, c, put(client, "clients", client.ID).ifStill(seen).tried(ctx))
 }
 
 // DeleteClient asks DELETE /clients/{id}.
@@ -50,7 +58,7 @@ func (c *Client) DeleteClient(ctx context.Context, id string, seen ...string) er
 	if err := named("client", id); err != nil {
 		return err
 	}
-	return tell(ctx, c, remove("clients", id).ifStill(seen))
+	return tell(ctx, c, remove("clients", id).ifStill(seen).tried(ctx))
 }
 
 // Client asks GET /clients/{id}.

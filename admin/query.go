@@ -31,14 +31,31 @@ func queryOf(r *http.Request, rt route) (url.Values, error) {
 		return nil, err
 	}
 	for name, v := range values {
-		if !slices.ContainsFunc(rt.query, func(p parameter) bool { return p.name == name }) {
+		i := slices.IndexFunc(rt.query, func(p parameter) bool { return p.name == name })
+		if i < 0 {
 			return nil, invalid("query_known", "There is no such query parameter here.").With("parameter", name)
 		}
 		if v[0] == "" {
 			return nil, invalid("query_value", "The query parameter "+name+" is empty; give it a value or leave it out.")
 		}
+		if err := (request{r, values}).is(rt.query[i]); err != nil { // before any work, and any body
+			return nil, err
+		}
 	}
 	return values, nil
+}
+
+// is holds a parameter to its kind.
+func (r request) is(p parameter) (err error) {
+	switch p.kind {
+	case "integer":
+		_, err = r.number(p.name)
+	case "boolean":
+		_, err = r.flag(p.name)
+	case "date-time":
+		_, err = r.instant(p.name)
+	}
+	return err
 }
 
 // ids reads a list separated by commas; nil if it is absent. An entry that is empty

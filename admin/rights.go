@@ -45,7 +45,7 @@ var clientRights = []right{
 	{
 		"insecure_needs_admin", nil,
 		"An application that does without a protection of its people is an administrator's to make and to change.",
-		func(_ string, c *oauth2.Client) bool { return c.InsecureNoPKCE },
+		func(_ string, c *oauth2.Client) bool { return c.InsecureNoPKCE || c.InsecureShortScheme },
 	},
 	{
 		"own_audience_needs_admin", nil,

@@ -28,6 +28,7 @@ var ordinary = strings.Fields(`id name type redirect_uris post_logout_redirect_u
 	subject_type sector_identifier_uri default_max_age default_acr_values require_auth_time
 	backchannel_logout_uri backchannel_logout_session_required frontchannel_logout_uri frontchannel_logout_session_required
 	client_uri logo_uri policy_uri tos_uri contacts software_id software_version
+	assertion_max_age access_token_typ refresh exact_auth_method
 	dynamic disabled created_at updated_at`)
 
 // rightful are the members that give a right: each with a value that does.
@@ -41,7 +42,11 @@ func rightful() map[string]func(c *oauth2.Client) {
 		"audience":         func(c *oauth2.Client) { c.Audience = []string{issuer + base} },
 		"first_party":      func(c *oauth2.Client) { c.FirstParty = true },
 		"insecure_no_pkce": func(c *oauth2.Client) { c.InsecureNoPKCE = true },
-		"introspect_any":   func(c *oauth2.Client) { c.IntrospectAny = true },
+		"insecure_short_scheme": func(c *oauth2.Client) {
+			c.Type, c.AuthMethod, c.Grants = oauth2.Native, oauth2.AuthBasic, []string{oauth2.GrantCode}
+			c.RedirectURIs, c.InsecureShortScheme = []string{"app:/cb"}, true
+		},
+		"introspect_any": func(c *oauth2.Client) { c.IntrospectAny = true },
 		"exchange": func(c *oauth2.Client) {
 			c.Grants = []string{oauth2.GrantClientCredentials, oauth2.GrantExchange}
 			c.Audience, c.Exchange = []string{"https://own.example"}, &oauth2.Exchange{Audiences: []string{"https://api.example"}}

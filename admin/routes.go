@@ -112,9 +112,13 @@ func clientRoutes(api API) []route {
 			clients, next, err := api.Clients(r.Context(), p)
 			return clientPage{some(clients), next}, err
 		}), false},
-		{"POST", "/clients", "createClient", "Register an application; its secret is shown this once", write, nil, created(func(r request, in ClientInput) (ClientWithSecret, error) {
-			made, err := api.CreateClient(r.Context(), in)
-			if err == nil {
+		{"POST", "/clients", "createClient", "Register an application; its secret is shown this once", write, trial(), created(func(r request, in ClientInput) (ClientWithSecret, error) {
+			ctx, err := r.trying()
+			if err != nil {
+				return ClientWithSecret{}, err
+			}
+			made, err := api.CreateClient(ctx, in)
+			if err == nil && !isTrial(ctx) {
 				noteWarnings(r, api, made.ID)
 			}
 			return made, err
@@ -122,35 +126,48 @@ func clientRoutes(api API) []route {
 		{"GET", "/clients/{id}", "getClient", "Show an application", read, nil, answer(func(r request) (oauth2.Client, error) {
 			return api.Client(r.Context(), r.PathValue("id"))
 		}), false},
-		{"PUT", "/clients/{id}", "replaceClient", "Replace an application, but for its secrets", write, nil, exchange(func(r request, in clientReplacement) (oauth2.Client, error) {
-			if in.ID != "" && in.ID != r.PathValue("id") {
-				return oauth2.Client{}, invalid("id_unchanged", "An id cannot change.")
-			}
-			in.ID = r.PathValue("id")
-			seen, err := r.seen()
-			if err != nil {
-				return oauth2.Client{}, err
-			}
-			changed, err := api.UpdateClient(r.Context(), in.Client, seen...)
-			if err == nil {
-				noteWarnings(r, api, changed.ID)
-			}
-			return changed, err
-		}), true},
+		{"PUT", "/clients/{id}", "replaceClient", "Replace an application, but for its secrets", write, trial(), exchange(replaceClient(api)), true},
 		{"GET", "/clients/{id}/warnings", "listClientWarnings", "Say what is registered of an application and will not work", read, nil, answer(func(r request) (warningList, error) {
 			all, err := api.ClientWarnings(r.Context(), r.PathValue("id"))
 			return warningList{some(all)}, err
 		}), false},
-		{"DELETE", "/clients/{id}", "deleteClient", "Delete an application and revoke what it was granted", write, nil, done(func(r request) error {
+		{"DELETE", "/clients/{id}", "deleteClient", "Delete an application and revoke what it was granted", write, trial(), done(func(r request) error {
 			seen, err := r.seen()
 			if err != nil {
 				return err
 			}
-			return api.DeleteClient(r.Context(), r.PathValue("id"), seen...)
+			ctx, err := r.trying()
+			if err != nil {
+				return err
+			}
+			return api.DeleteClient(ctx, r.PathValue("id"), seen...)
 		}), true},
 		{"POST", "/clients/{id}/secret", "rotateSecret", "Give an application a new secret, shown this once", write, nil, exchange(func(r request, in RotateInput) (ClientWithSecret, error) {
 			return api.RotateSecret(r.Context(), r.PathValue("id"), in)
 		}), false},
+	}
+}
+
+// replaceClient puts an application in the place of the one at its path.
+func replaceClient(api API) func(r request, in clientReplacement) (oauth2.Client, error) {
+	return func(r request, in clientReplacement) (oauth2.Client, error) {
+		if in.ID != "" && in.ID != r.PathValue("id") {
+			return oauth2.Client{}, invalid("id_unchanged", "An id cannot change.")
+		}
+		in.ID = r.PathValue("id")
+		seen, err := r.seen()
+		if err != nil {
+			return oauth2.Client{}, err
+		}
+		ctx, err := r.trying()
+		if err != nil {
+			return oauth2.Client{}, err
+		}
+		changed, err := api.UpdateClient(ctx, in.Client, seen...)
+		if err == nil {
+			noteWarnings(r, api, changed.ID)
+		}
+		return changed, err
 	}
 }
 

@@ -36,9 +36,10 @@ type Reached interface {
 	SessionClients(ctx context.Context, sessions ...string) (map[string][]string, error)
 }
 
-// Service implements API on the store. Every field is required.
+// Service implements API on the store. Every field but Scopes is required.
 type Service struct {
 	Issuer  string
+	Scopes  []string // of this server; none: an application's are not compared with them
 	People  *identity.Service
 	OAuth   Engine
 	Store   oauth2.Store

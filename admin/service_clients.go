@@ -11,6 +11,7 @@ import (
 
 	"github.com/gatekeeper-oidc/gatekeeper/audit"
 	"github.com/gatekeeper-oidc/gatekeeper/identity"
+	"github.com/gatekeeper-oidc/gatekeeper/internal/config"
 	"github.com/gatekeeper-oidc/gatekeeper/internal/fault"
 	"github.com/gatekeeper-oidc/gatekeeper/oauth2"
 )
@@ -56,6 +57,9 @@ func (s *Service) CreateClient(ctx context.Context, in ClientInput) (ClientWithS
 	if err != nil {
 		return ClientWithSecret{}, fmt.Errorf("create client %s: %w", c.ID, err)
 	}
+	if isTrial(ctx) {
+		plain = ""
+	}
 	return ClientWithSecret{Client: shown(c), Secret: plain}, nil
 }
 
@@ -78,7 +82,7 @@ func (s *Service) UpdateClient(ctx context.Context, c oauth2.Client, seen ...str
 	if err := s.checkNewSector(ctx, c); err != nil {
 		return oauth2.Client{}, fmt.Errorf("update client %s: %w", c.ID, err)
 	}
-	err := s.Store.InTx(ctx, func(ctx context.Context) error {
+	err := s.transact(ctx, func(ctx context.Context) error {
 		have, err := s.client(ctx, c.ID)
 		if err != nil {
 			return err
@@ -185,13 +189,14 @@ func (s *Service) Client(ctx context.Context, id string) (oauth2.Client, error) 
 	return shown(c), err
 }
 
-// ClientWarnings says which addresses of an application this server does not ask.
+// ClientWarnings says which addresses of an application this server does not ask, and
+// which of its scopes this server does not have.
 func (s *Service) ClientWarnings(ctx context.Context, id string) ([]string, error) {
 	c, err := s.client(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	return s.OAuth.Unasked(ctx, &c), nil
+	return append(s.OAuth.Unasked(ctx, &c), s.strangeScopes(&c)...), nil
 }
 
 // Clients returns a page of applications and the cursor of the next, "" if there
@@ -241,6 +246,32 @@ func (s *Service) RotateSecret(ctx context.Context, id string, in RotateInput) (
 		return ClientWithSecret{}, fmt.Errorf("rotate secret of client %s: %w", id, err)
 	}
 	return out, nil
+}
+
+// strangeScopes says which scopes of an application are none of this server's: it
+// may ask for them, but no discovery names them and no consent page explains them.
+func (s *Service) strangeScopes(c *oauth2.Client) (all []string) {
+	for _, scope := range c.Scopes {
+		if len(s.Scopes) == 0 || slices.Contains(s.Scopes, scope) {
+			continue
+		}
+		said := "the scope " + scope + " is none of this server's (setting scopes)"
+		if best := nearestOf(scope, s.Scopes); best != "" {
+			said += "; did you mean " + best + "?"
+		}
+		all = append(all, said)
+	}
+	return all
+}
+
+func nearestOf(word string, known []string) string {
+	best, least := "", len(word)/2+1
+	for _, k := range known {
+		if d := config.Distance(word, k); d < least {
+			best, least = k, d
+		}
+	}
+	return best
 }
 
 // retired returns those of the old secrets that go on working, and until when.
@@ -318,7 +349,7 @@ func (s *Service) write(ctx context.Context, c oauth2.Client) (oauth2.Client, er
 
 // change makes a change to an application and records it, or neither.
 func (s *Service) change(ctx context.Context, kind audit.Kind, id string, detail map[string]string, f func(ctx context.Context) error) error {
-	return s.Store.InTx(ctx, func(ctx context.Context) error {
+	return s.transact(ctx, func(ctx context.Context) error {
 		if err := f(ctx); err != nil {
 			return err
 		}

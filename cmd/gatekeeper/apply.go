@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -29,14 +30,14 @@ func (a *app) applyCommand() *cobra.Command {
 	}
 	c.Flags().StringArrayVarP(&files, "file", "f", nil, "what to read (repeat; - is standard input)")
 	c.Flags().BoolVar(&prune, "prune", false, "delete the applications that are in none of the files")
-	c.Flags().BoolVar(&dry, "dry-run", false, "only show what would change")
+	c.Flags().BoolVar(&dry, "dry-run", false, "only show what would change, and refuse what would be refused")
 	c.RunE = a.with(func(ctx context.Context, b *backend, _ []string) error {
 		p, err := a.plan(ctx, b, files, prune)
 		if err != nil {
 			return err
 		}
 		if dry || len(p.changes) == 0 {
-			return a.showPlan(p.changes)
+			return errors.Join(a.tryPlan(ctx, b, p), a.showPlan(p.changes))
 		}
 		if a.StdinTTY && a.StderrTTY && !a.global.yes {
 			if err := a.showPlan(p.changes); err != nil {
@@ -117,6 +118,36 @@ type applied struct {
 	Secret string       `json:"client_secret,omitempty"` // made for it, and shown this once
 }
 
+// tryPlan tries every change and takes it back, and says of each that would be refused
+// why. The error is the first.
+func (a *app) tryPlan(ctx context.Context, b *backend, p clientPlan) error {
+	var first error
+	for _, ch := range p.changes {
+		if _, err := a.change(admin.WithTrial(ctx), b, ch, p.secrets[ch.ID]); err != nil {
+			a.say("%s client %s would be refused: %s", ch.Action, ch.ID, explainError(err))
+			first = cmp.Or(first, fmt.Errorf("%s %s: %w", ch.Action, ch.ID, err))
+		}
+	}
+	return first
+}
+
+// change makes one change and returns the secret that was made for it, if any.
+func (a *app) change(ctx context.Context, b *backend, ch admin.Change, secret string) (made string, err error) {
+	switch ch.Action {
+	case admin.Create:
+		c, err := b.CreateClient(ctx, admin.ClientInput{Client: ch.Client, Secret: secret})
+		if secret != "" || err != nil {
+			return "", err
+		}
+		return c.Secret, nil
+	case admin.Update:
+		_, err = b.UpdateClient(ctx, ch.Client, ch.Seen)
+	case admin.Delete:
+		err = b.DeleteClient(ctx, ch.ID, ch.Seen)
+	}
+	return "", err
+}
+
 // applyPlan does every change in its order. The first that fails stops it: what
 // was done before is told, and doing it again goes on from there.
 func (a *app) applyPlan(ctx context.Context, b *backend, p clientPlan) error {
@@ -124,18 +155,7 @@ func (a *app) applyPlan(ctx context.Context, b *backend, p clientPlan) error {
 	var failed error
 	for _, ch := range p.changes {
 		did := applied{Action: ch.Action, ID: ch.ID}
-		switch ch.Action {
-		case admin.Create:
-			var made admin.ClientWithSecret
-			made, failed = b.CreateClient(ctx, admin.ClientInput{Client: ch.Client, Secret: p.secrets[ch.ID]})
-			if p.secrets[ch.ID] == "" {
-				did.Secret = made.Secret
-			}
-		case admin.Update:
-			_, failed = b.UpdateClient(ctx, ch.Client, ch.Seen)
-		case admin.Delete:
-			failed = b.DeleteClient(ctx, ch.ID, ch.Seen)
-		}
+		did.Secret, failed = a.change(ctx, b, ch, p.secrets[ch.ID])
 		if failed != nil {
 			failed = fmt.Errorf("%s %s: %w", ch.Action, ch.ID, failed)
 			a.say("%s client %s did not work; what comes after it was not tried.", ch.Action, ch.ID)

@@ -126,7 +126,7 @@ func (p *program) wireServices() (err error) {
 	p.consents = &consent.Service{Store: p.DB, Trail: p.trail}
 	p.API = &admin.Service{
 		Issuer: cfg.Issuer, People: p.people, OAuth: p.oauth, Store: p.DB, Tokens: p.DB, Allowed: p.DB, Reached: p.DB, Ring: p.ring, Trail: p.trail,
-		Now: now,
+		Now: now, Scopes: cfg.AllScopes(),
 	}
 	p.signOuts, err = oidc.NewBackchannel(oidc.BackchannelConfig{
 		Sessions: p.people, Store: p.DB, Tokens: p.oauth, Post: p.fetch, Trail: p.trail, Meter: p.meter, Log: p.log,

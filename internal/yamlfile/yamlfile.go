@@ -113,47 +113,76 @@ func bounded(tokens token.Tokens) error {
 	if len(tokens) > maxTokens {
 		return wrong(0, "it has more than %d words and signs", maxTokens)
 	}
-	docs, signs := 0, 0
-	var flow []int             // members of each bracket that is open
-	block := map[int]int{0: 0} // members of the mapping at each column
+	s := shape{block: map[int]int{}}
 	for i, t := range tokens {
-		line, column := t.Position.Line, t.Position.Column
-		if len(flow) == 0 && t.Type != token.MappingValueType {
-			for at := range block {
-				if at > column || t.Type == token.DocumentHeaderType {
-					delete(block, at)
-				}
-			}
+		key := 0
+		if i > 0 {
+			key = tokens[i-1].Position.Column
 		}
-		switch t.Type {
-		case token.DocumentHeaderType:
-			docs++
-		case token.TagType, token.AnchorType, token.AliasType, token.MappingKeyType, token.MergeKeyType:
-			signs++
-		case token.SequenceStartType, token.MappingStartType:
-			flow = append(flow, 0)
-		case token.SequenceEndType, token.MappingEndType:
-			flow = flow[:max(0, len(flow)-1)]
-		case token.MappingValueType:
-			if n := len(flow); n > 0 {
-				flow[n-1]++
-			} else if i > 0 {
-				block[tokens[i-1].Position.Column]++
-			}
-		default:
-		}
-		switch {
-		case docs > maxDocs:
-			return wrong(line, "it has more than %d documents", maxDocs)
-		case signs > maxSigns:
-			return wrong(line, "it has more than %d tags, anchors and aliases", maxSigns)
-		case len(flow) > maxDepth || len(block) > maxDepth:
-			return wrong(line, "it is nested too deep")
-		case len(flow) > 0 && flow[len(flow)-1] > maxKeys || len(flow) == 0 && i > 0 && block[tokens[i-1].Position.Column] > maxKeys:
-			return wrong(line, "one mapping has more than %d members", maxKeys)
+		if err := s.add(t, key); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// A shape is what the tokens so far have open.
+type shape struct {
+	docs, signs int
+	flow        []int       // members of each bracket
+	block       map[int]int // members of the mapping at each column
+}
+
+// add takes in t, whose name, if it is the colon of a member, stands at column key.
+func (s *shape) add(t *token.Token, key int) error {
+	line, members := t.Position.Line, 0
+	s.leave(t)
+	switch t.Type {
+	case token.DocumentHeaderType:
+		s.docs++
+	case token.TagType, token.AnchorType, token.AliasType, token.MappingKeyType, token.MergeKeyType:
+		s.signs++
+	case token.SequenceStartType, token.MappingStartType:
+		s.flow = append(s.flow, 0)
+	case token.SequenceEndType, token.MappingEndType:
+		s.flow = s.flow[:max(0, len(s.flow)-1)]
+	case token.MappingValueType:
+		members = s.member(key)
+	default:
+	}
+	switch {
+	case s.docs > maxDocs:
+		return wrong(line, "it has more than %d documents", maxDocs)
+	case s.signs > maxSigns:
+		return wrong(line, "it has more than %d tags, anchors and aliases", maxSigns)
+	case len(s.flow) > maxDepth || len(s.block) > maxDepth:
+		return wrong(line, "it is nested too deep")
+	case members > maxKeys:
+		return wrong(line, "one mapping has more than %d members", maxKeys)
+	}
+	return nil
+}
+
+// leave closes the mappings that end where t stands.
+func (s *shape) leave(t *token.Token) {
+	if len(s.flow) > 0 || t.Type == token.MappingValueType {
+		return
+	}
+	for at := range s.block {
+		if at > t.Position.Column || t.Type == token.DocumentHeaderType {
+			delete(s.block, at)
+		}
+	}
+}
+
+// member counts one more in the mapping that is open, and returns how many it has.
+func (s *shape) member(key int) int {
+	if n := len(s.flow); n > 0 {
+		s.flow[n-1]++
+		return s.flow[n-1]
+	}
+	s.block[key]++
+	return s.block[key]
 }
 
 // A Document is one of a file: its value as JSON, and where its parts stand.
