@@ -18,7 +18,7 @@ const module = "github.com/gatekeeper-oidc/gatekeeper"
 // floors lists every package by its floor. A package imports lower floors only:
 // never one above, never a neighbour.
 var floors = [][]string{
-	{"internal/fault", "internal/meter", "internal/strictjson", "internal/flight"},
+	{"internal/fault", "internal/meter", "internal/strictjson", "internal/yamlfile", "internal/flight"},
 	{"keys", "templates", "migrations", "internal/ratelimit", "internal/config", "internal/fetch"},
 	{"internal/web"},
 	{"audit"},
