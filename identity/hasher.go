@@ -12,33 +12,40 @@ import (
 	"golang.org/x/text/unicode/norm"
 
 	"github.com/gatekeeper-oidc/gatekeeper/internal/fault"
+	"github.com/gatekeeper-oidc/gatekeeper/internal/flight"
 	"github.com/gatekeeper-oidc/gatekeeper/internal/meter"
 )
 
 const (
-	maxPassword = 1024 // bytes
-	saltSize    = 16   // bytes
-	tagSize     = 32   // bytes
-	queuePerCPU = 4    // waiting hashings for each that runs
+	maxPassword = 1024     // bytes
+	saltSize    = 16       // bytes
+	tagSize     = 32       // bytes
+	queuePerRun = 32       // waiting hashings for each that runs: a burst of people is no attack
+	collectFrom = 16 << 20 // bytes of garbage below which the collector is not bothered
 	maxWait     = 2 * time.Second
 )
 
 // HasherConfig is what a Hasher needs. Now is required.
 type HasherConfig struct {
 	Params Params // zero: 19 MiB, 2 passes, 1 lane (OWASP Password Storage)
-	Slots  int    // hashings at once; zero: GOMAXPROCS
+	Slots  int    // hashings at once; zero: one less than there are processors, and one at least
 	Meter  *meter.Meter
 	Now    func() time.Time // measures how long a hashing took
 }
 
 // A Hasher hashes passwords with a bounded number at once, so that a storm of
-// sign-ins takes neither all memory (Slots × Params.Memory) nor the processors
-// of the other endpoints. Who would wait behind 4 × Slots others, or waits two
-// seconds, is sent away with Unavailable and RetryAfter.
+// sign-ins takes neither all memory nor all processors of the other endpoints: one
+// is left to them. What the hashings used is collected before as much again is
+// asked for, so that they hold 2 × Slots × Params.Memory at most, 38 MiB on two
+// processors. Who would wait behind 32 × Slots others, or waits two seconds, is sent
+// away with Unavailable and RetryAfter; who waits or is hashed for holds no place on
+// the road. There is one Hasher, and every password goes through it.
 type Hasher struct {
 	cfg     HasherConfig
 	slots   chan struct{}
 	waiting atomic.Int64
+	used    atomic.Int64 // bytes since the last collection
+	collect func()
 	decoy   argonHash                                 // nobody's password
 	derive  func(h argonHash, password []byte) []byte // Argon2id
 }
@@ -52,9 +59,9 @@ func NewHasher(cfg HasherConfig) *Hasher {
 		cfg.Params = Params{Memory: 19456, Time: 2, Threads: 1}
 	}
 	if cfg.Slots <= 0 {
-		cfg.Slots = runtime.GOMAXPROCS(0)
+		cfg.Slots = max(1, runtime.GOMAXPROCS(0)-1)
 	}
-	h := &Hasher{cfg: cfg, slots: make(chan struct{}, cfg.Slots), derive: argonHash.derive}
+	h := &Hasher{cfg: cfg, slots: make(chan struct{}, cfg.Slots), derive: argonHash.derive, collect: runtime.GC}
 	h.decoy = argonHash{cfg.Params, random(saltSize), random(tagSize)}
 	return h
 }
@@ -117,6 +124,9 @@ func (h *Hasher) NeedsRehash(phc string) bool {
 
 // run runs f in a slot.
 func (h *Hasher) run(ctx context.Context, f func()) error {
+	if c, ok := ctx.Value(flight.CallerKey{}).(flight.Caller); ok {
+		defer c.Aside()()
+	}
 	leave, err := h.enter(ctx)
 	if err != nil {
 		return err
@@ -125,7 +135,19 @@ func (h *Hasher) run(ctx context.Context, f func()) error {
 	start := h.cfg.Now()
 	f()
 	h.cfg.Meter.PasswordHash(h.cfg.Now().Sub(start))
+	h.tidy()
 	return nil
+}
+
+// tidy has the memory of past hashings collected when it is as much as those that
+// may run need: the collector's own pace, which follows all of the heap, would let
+// several times that pile up.
+func (h *Hasher) tidy() {
+	run := int64(h.cfg.Params.Memory) << 10
+	used := h.used.Add(run)
+	if used >= max(collectFrom, run*int64(h.cfg.Slots)) && h.used.CompareAndSwap(used, 0) {
+		h.collect()
+	}
 }
 
 func (h *Hasher) enter(ctx context.Context) (leave func(), err error) {
@@ -138,7 +160,7 @@ func (h *Hasher) enter(ctx context.Context) (leave func(), err error) {
 	defer func() { h.cfg.Meter.PasswordWaiting(int(h.waiting.Add(-1))) }()
 	n := int(h.waiting.Add(1))
 	h.cfg.Meter.PasswordWaiting(n)
-	if n > queuePerCPU*h.cfg.Slots {
+	if n > queuePerRun*h.cfg.Slots {
 		return nil, busy("password_queue_room", nil)
 	}
 	timer := time.NewTimer(maxWait)

@@ -5,6 +5,8 @@ import (
 	"crypto/pbkdf2"
 	"crypto/sha256"
 	"encoding/base64"
+	"runtime"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -16,6 +18,7 @@ import (
 	"golang.org/x/crypto/scrypt"
 
 	"github.com/gatekeeper-oidc/gatekeeper/internal/fault"
+	"github.com/gatekeeper-oidc/gatekeeper/internal/flight"
 )
 
 // phcVector is the reference implementation's test vector for Argon2id version 19
@@ -164,22 +167,23 @@ func TestHasherBoundsItsQueue(t *testing.T) {
 				}
 			})
 		}
-		for range 2 + 8 {
+		const room = 2 * queuePerRun
+		for range 2 + room {
 			hash()
 		}
 		synctest.Wait()
-		if got := h.waiting.Load(); got != 8 {
-			t.Errorf("got %d waiting, want 8", got)
+		if got := h.waiting.Load(); got != room {
+			t.Errorf("got %d waiting, want %d", got, room)
 		}
-		hash() // there is no room behind eight
+		hash() // there is no room behind them
 		synctest.Wait()
 		if got := refused.Load(); got != 1 {
 			t.Errorf("got %d refused at once, want 1", got)
 		}
 		time.Sleep(maxWait) // the bubble's clock: nobody waits longer
 		synctest.Wait()
-		if got := refused.Load(); got != 9 {
-			t.Errorf("got %d refused after two seconds, want 9", got)
+		if got := refused.Load(); got != room+1 {
+			t.Errorf("got %d refused after two seconds, want %d", got, room+1)
 		}
 		close(block)
 		wg.Wait()
@@ -187,6 +191,100 @@ func TestHasherBoundsItsQueue(t *testing.T) {
 			t.Errorf("got %d done, %d waiting, %d slots held; want 2, 0, 0", done.Load(), h.waiting.Load(), len(h.slots))
 		}
 	})
+}
+
+// TestManySignInsHoldWhatTheHasherPromises: whoever they are, as many hashings run
+// at once as may, and their memory is collected before as much again is asked for.
+func TestManySignInsHoldWhatTheHasherPromises(t *testing.T) { //nolint:paralleltest // it measures the heap
+	defer debug.SetGCPercent(debug.SetGCPercent(400)) // as serve has it
+	for _, slots := range []int{1, 3} {
+		h := NewHasher(HasherConfig{Slots: slots, Now: time.Now})
+		own, err := h.Hash(t.Context(), "correct horse")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var running, most, hashed, peak atomic.Int64
+		raise := func(to *atomic.Int64, n int64) {
+			for old := to.Load(); n > old && !to.CompareAndSwap(old, n); old = to.Load() {
+			}
+		}
+		heap := func() int64 {
+			var m runtime.MemStats
+			runtime.ReadMemStats(&m)
+			return int64(m.HeapAlloc) //nolint:gosec // no heap is that large
+		}
+		h.derive = func(a argonHash, password []byte) []byte {
+			defer running.Add(-1)
+			raise(&most, running.Add(1))
+			hashed.Add(1)
+			tag := a.derive(password)
+			raise(&peak, heap())
+			return tag
+		}
+		runtime.GC()
+		before := heap()
+		var all sync.WaitGroup
+		for i := range 32 {
+			all.Go(func() {
+				var err error
+				switch i % 4 {
+				case 0:
+					_, err = h.Hash(t.Context(), "somebody new")
+				case 1:
+					_, err = h.Verify(t.Context(), "", "of nobody")
+				default:
+					_, err = h.Verify(t.Context(), own, "correct horse")
+				}
+				if err != nil && !fault.Is(err, fault.Unavailable) {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		promise := int64(2*slots) * int64(h.cfg.Params.Memory) << 10
+		if most.Load() > int64(slots) || hashed.Load() < int64(slots) {
+			t.Errorf("%d slots: %d hashings at once, %d in all", slots, most.Load(), hashed.Load())
+		}
+		if used := peak.Load() - before; used > promise+4<<20 {
+			t.Errorf("%d slots: %d hashings held %d MiB, promised %d", slots, hashed.Load(), used>>20, promise>>20)
+		}
+	}
+}
+
+// A visitor is a request with a place on the road.
+type visitor struct{ aside, back *atomic.Int64 }
+
+func (visitor) Who() string { return "" }
+
+func (v visitor) Aside() func() {
+	v.aside.Add(1)
+	return func() { v.back.Add(1) }
+}
+
+// TestWhoIsHashedForHoldsNoPlace: sign-ins that wait for one another keep no page
+// from anybody.
+func TestWhoIsHashedForHoldsNoPlace(t *testing.T) {
+	t.Parallel()
+	h := NewHasher(HasherConfig{Params: cheap(), Now: time.Now})
+	v := visitor{new(atomic.Int64), new(atomic.Int64)}
+	h.derive = func(a argonHash, _ []byte) []byte {
+		if v.aside.Load() != v.back.Load()+1 {
+			t.Error("it holds its place while it is hashed for")
+		}
+		return a.tag
+	}
+	ctx := context.WithValue(t.Context(), flight.CallerKey{}, v)
+	if _, err := h.Hash(ctx, "x"); err != nil || v.back.Load() != 1 {
+		t.Errorf("%v; back %d times", err, v.back.Load())
+	}
+}
+
+func TestOneProcessorIsLeftToTheOthers(t *testing.T) {
+	t.Parallel()
+	h := NewHasher(HasherConfig{Params: cheap(), Now: time.Now})
+	if got, want := cap(h.slots), max(1, runtime.GOMAXPROCS(0)-1); got != want {
+		t.Errorf("%d hashings at once, want %d", got, want)
+	}
 }
 
 func TestHasherHonoursItsContext(t *testing.T) {
