@@ -8,7 +8,6 @@ import (
 
 	"github.com/maypok86/otter/v2"
 
-	"github.com/gatekeeper-oidc/gatekeeper/identity"
 	"github.com/gatekeeper-oidc/gatekeeper/internal/fault"
 )
 
@@ -83,9 +82,7 @@ func (m *memory) fresh(at time.Time, maxAge time.Duration, topics ...topic) bool
 // to know: what was verified counts only under the keys it was verified with.
 func (p *Provider) Forget(name string) {
 	p.memory.forget(name)
-	if strings.HasPrefix(name, "client:") {
-		p.memory.forget(anyClient)
-	}
+	p.origins.ring(name)
 }
 
 // Client returns a registered, enabled client from the cache; fault.NotFound if
@@ -138,45 +135,4 @@ func (q StandingQuery) topics() []topic {
 // reading began.
 func (p *Provider) remember(q StandingQuery, s Standing, at time.Time) {
 	p.standings.Set(q, seen[Standing]{s, nil, at})
-}
-
-// AllowOrigin reports whether a browser origin belongs to a registered redirect
-// URI of some client; it is the CORS rule of the token and userinfo endpoints.
-// When it cannot tell, it says no.
-func (p *Provider) AllowOrigin(ctx context.Context, o string) bool {
-	s := p.origins.Load()
-	if s == nil || !p.memory.fresh(s.at, clientAge, topicOf(anyClient)) {
-		at := p.cfg.Now()
-		all, err := p.readOrigins(ctx)
-		if err != nil {
-			return false
-		}
-		s = &seen[map[string]bool]{all, nil, at}
-		p.origins.Store(s)
-	}
-	return s.value[o]
-}
-
-// anyClient is rung whenever a client is.
-const anyClient = "client:*"
-
-func (p *Provider) readOrigins(ctx context.Context) (map[string]bool, error) {
-	all := map[string]bool{}
-	for page := (identity.Page{Limit: 500}); ; {
-		clients, next, err := p.cfg.Store.Clients(ctx, page)
-		if err != nil {
-			return nil, err
-		}
-		for _, c := range clients {
-			for _, uri := range c.RedirectURIs {
-				if o := origin(uri); o != "" && !c.Disabled {
-					all[o] = true
-				}
-			}
-		}
-		if next == "" {
-			return all, nil
-		}
-		page.After = next
-	}
 }

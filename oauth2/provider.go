@@ -71,7 +71,7 @@ type Provider struct {
 	memory    *memory
 	clients   *otter.Cache[string, seen[Client]]
 	standings *otter.Cache[StandingQuery, seen[Standing]]
-	origins   atomic.Pointer[seen[map[string]bool]]
+	origins   *origins
 	pairwise  atomic.Pointer[[]byte]
 	verified  *otter.Cache[[sha256.Size]byte, verified]
 }
@@ -95,8 +95,12 @@ func NewProvider(cfg Config) (*Provider, error) {
 	if len(cfg.ResponseTypes) == 0 {
 		cfg.ResponseTypes = []string{"code"}
 	}
+	known, err := newOrigins()
+	if err != nil {
+		return nil, err
+	}
 	p := &Provider{
-		cfg: cfg, memory: newMemory(cfg.Now),
+		origins: known, cfg: cfg, memory: newMemory(cfg.Now),
 		clients:   newCache[string, seen[Client]](10_000, clientAge),
 		standings: newCache[StandingQuery, seen[Standing]](50_000, standingAge),
 		verified:  newCache[[sha256.Size]byte, verified](50_000, cfg.Lifetimes.Access),
