@@ -141,6 +141,8 @@ func (p *program) secure(s *service, told *started) error {
 // workers run while the server is up; a later one may lean on an earlier one.
 func (p *program) workers() []worker {
 	p.meter.Gauge("gatekeeper_signing_key_age_seconds", "Age of the key that signs by default.", func() float64 { return p.ring.Age().Seconds() })
+	p.meter.Gauge("gatekeeper_fetches", "Addresses of applications that are being asked.", func() float64 { n, _ := p.others.Load(); return float64(n) })
+	p.meter.Gauge("gatekeeper_fetches_waiting", "Addresses of applications that wait to be asked.", func() float64 { _, n := p.others.Load(); return float64(n) })
 	p.meter.Count("gatekeeper_store_round_trips_total", "Statements sent to the database.", func() float64 { return float64(p.DB.Trips()) })
 	return []worker{
 		{"trail", p.trail.Run},

@@ -139,6 +139,9 @@ func (p *Pool) Reach(ctx context.Context, address string) error {
 	return p.cfg.Client.Reach(ctx, address)
 }
 
+// Load returns how many fetches are under way, and how many wait for a seat.
+func (p *Pool) Load() (underWay, waiting int) { return p.seats.load() }
+
 // Wait waits for the fetches under way.
 func (p *Pool) Wait() { p.flights.Wait() }
 

@@ -191,8 +191,8 @@ func TestSeatsAreFair(t *testing.T) {
 			for _, l := range leave {
 				l()
 			}
-			if len(s.taken) != 0 || len(s.line) != 0 {
-				t.Errorf("%d seats taken, %d in line", len(s.taken), len(s.line))
+			if taken, waiting := s.load(); taken != 0 || waiting != 0 {
+				t.Errorf("%d seats taken, %d in line", taken, waiting)
 			}
 		})
 	}

@@ -91,6 +91,12 @@ func (s *seats) quit(w *waiting) bool {
 	return true
 }
 
+func (s *seats) load() (taken, waiting int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.taken), len(s.line)
+}
+
 func (s *seats) leave(a asker) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
