@@ -16,6 +16,7 @@ type flaky struct {
 	oauth2.Store
 	mu   sync.Mutex
 	down map[string]int // method → how many times more
+	lost string         // the method of which the next call is done, and its answer lost
 }
 
 // fail makes the next n calls of method fail.
@@ -26,6 +27,23 @@ func (s *flaky) fail(method string, n int) {
 		s.down = map[string]int{}
 	}
 	s.down[method] = n
+}
+
+// lose makes the next call of method happen and look as if it had not.
+func (s *flaky) lose(method string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lost = method
+}
+
+func (s *flaky) loses(method string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.lost != method {
+		return false
+	}
+	s.lost = ""
+	return true
 }
 
 func (s *flaky) answers(method string) error {
@@ -63,7 +81,11 @@ func (s *flaky) RedeemGrant(ctx context.Context, g oauth2.Grant, withRefresh boo
 	if err := s.answers("RedeemGrant"); err != nil {
 		return false, err
 	}
-	return s.Store.RedeemGrant(ctx, g, withRefresh, e)
+	done, err := s.Store.RedeemGrant(ctx, g, withRefresh, e)
+	if s.loses("RedeemGrant") {
+		return false, fault.Down("store", errors.New("no answer"))
+	}
+	return done, err
 }
 
 func (s *flaky) GrantWithStanding(ctx context.Context, id string) (oauth2.Grant, oauth2.RefreshState, oauth2.Standing, error) {

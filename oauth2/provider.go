@@ -71,9 +71,11 @@ type Provider struct {
 	memory    *memory
 	clients   *otter.Cache[string, seen[Client]]
 	standings *otter.Cache[StandingQuery, seen[Standing]]
-	origins   *origins
-	pairwise  atomic.Pointer[[]byte]
-	verified  *otter.Cache[[sha256.Size]byte, verified]
+	// unanswered are the redemptions whose outcome nobody knows, by grant.
+	unanswered *otter.Cache[string, attempt]
+	origins    *origins
+	pairwise   atomic.Pointer[[]byte]
+	verified   *otter.Cache[[sha256.Size]byte, verified]
 }
 
 // NewProvider returns a Provider, or says which field of cfg is missing.
@@ -102,8 +104,8 @@ func NewProvider(cfg Config) (*Provider, error) {
 	p := &Provider{
 		origins: known, cfg: cfg, memory: newMemory(cfg.Now),
 		clients:   newCache[string, seen[Client]](10_000, clientAge),
-		standings: newCache[StandingQuery, seen[Standing]](50_000, standingAge),
-		verified:  newCache[[sha256.Size]byte, verified](50_000, cfg.Lifetimes.Access),
+		standings: newCache[StandingQuery, seen[Standing]](50_000, standingAge), unanswered: newCache[string, attempt](10_000, attemptAge),
+		verified: newCache[[sha256.Size]byte, verified](50_000, cfg.Lifetimes.Access),
 	}
 	p.engine = newEngine(p)
 	return p, nil

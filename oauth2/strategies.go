@@ -87,6 +87,10 @@ func (s strategies) GenerateRefreshToken(ctx context.Context, _ fosite.Requester
 			return "", "", w.failed(err)
 		}
 		next = newRefreshToken(id)
+		if before, ok := s.p.unanswered.GetIfPresent(w.grant.ID); ok && before.first.generation > 0 {
+			next = before.first
+		}
+		w.first = next
 		w.grant.SecretHash = next.secretHash()
 	}
 	w.refresh = s.p.writeRefresh(next)

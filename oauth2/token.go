@@ -165,10 +165,19 @@ func (p *Provider) redeem(ctx context.Context, w *work) error {
 	}
 	g.Hears, g.Registration, g.Basis = w.client.HearsLogout(), w.client.Registration, w.client.basis()
 	g.Basis.Consent = g.Basis.Consent || w.grantType == GrantDevice // whose person is always asked
-	first, err := p.cfg.Store.RedeemGrant(ctx, g, w.refresh != "", p.event(ctx, audit.GrantIssued, g))
-	if errors.Is(err, ErrBasisGone) {
+	e := p.event(ctx, audit.GrantIssued, g)
+	if before, ok := p.unanswered.GetIfPresent(g.ID); ok {
+		e.ID, g.Basis.Resumes = before.event, before.event
+	}
+	first, err := p.cfg.Store.RedeemGrant(ctx, g, w.refresh != "", e)
+	switch {
+	case errors.Is(err, ErrBasisGone):
 		p.forgetPerson(g)
 		return basisGone()
+	case fault.Is(err, fault.Unavailable):
+		p.unanswered.Set(g.ID, attempt{e.ID, w.first})
+	case err == nil:
+		p.unanswered.Invalidate(g.ID)
 	}
 	if err != nil {
 		return fmt.Errorf("redeem code: %w", err)
@@ -184,6 +193,17 @@ func (p *Provider) redeem(ctx context.Context, w *work) error {
 	p.Forget("grant:" + g.ID)
 	return invalidGrant(what.rule, what.detail)
 }
+
+// An attempt is a redemption that the store did not answer: the event it was to be
+// written with, and the refresh token it was to give. The same code redeemed again on
+// this node is the same attempt, and no replay.
+type attempt struct {
+	event string
+	first refreshToken
+}
+
+// attemptAge is how long one is remembered: longer than any code lives.
+const attemptAge = 15 * time.Minute
 
 // replayed says what came a second time, by grant.
 var replayed = map[string]struct{ counted, rule, detail string }{

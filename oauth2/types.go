@@ -124,6 +124,9 @@ type Basis struct {
 	Registration string    // of the client
 	Consent      bool      // the person has to have allowed the grant's scopes
 	Session      bool      // the session has to live; a redemption wants it of every grant that has one
+	// Resumes is the id of the event of an attempt that had no answer: if the grant was
+	// written with it, this redemption is that one.
+	Resumes string
 }
 
 // What a statement that reads its basis finds: the client is not what it was, so

@@ -44,6 +44,7 @@ type work struct {
 	access     string
 	accessEnds time.Time
 	refresh    string
+	first      refreshToken // of a grant that begins
 	id         string
 
 	expires map[fosite.TokenType]time.Time

@@ -85,7 +85,11 @@ func (d *DB) RedeemGrant(ctx context.Context, g oauth2.Grant, withRefresh bool, 
 	if done || err != nil || g.Basis == nil {
 		return done, err
 	}
-	return false, d.whyNot(ctx, g)
+	taken, err := d.whyNot(ctx, g)
+	if !taken || err != nil || g.Basis.Resumes == "" {
+		return false, err
+	}
+	return d.found(ctx, queryRecordedRow, g.Basis.Resumes)
 }
 
 func (d *DB) redeem(ctx context.Context, g oauth2.Grant, withRefresh bool, a act) (bool, error) {
@@ -104,19 +108,17 @@ func (d *DB) redeem(ctx context.Context, g oauth2.Grant, withRefresh bool, a act
 	}
 }
 
-// whyNot says why a grant was not written: nil if its id is taken.
-func (d *DB) whyNot(ctx context.Context, g oauth2.Grant) error {
-	var taken, same bool
-	err := d.one(ctx, queryWhyNot, []any{g.ID, g.ClientID, micros(g.Basis.Version), g.Basis.Registration}, &taken, &same)
+// whyNot says why a grant was not written.
+func (d *DB) whyNot(ctx context.Context, g oauth2.Grant) (taken bool, err error) {
+	var same bool
+	err = d.one(ctx, queryWhyNot, []any{g.ID, g.ClientID, micros(g.Basis.Version), g.Basis.Registration}, &taken, &same)
 	switch {
-	case err != nil:
-		return err
-	case taken:
-		return nil
+	case err != nil || taken:
+		return taken, err
 	case !same:
-		return oauth2.ErrClientChanged
+		return false, oauth2.ErrClientChanged
 	default:
-		return oauth2.ErrBasisGone
+		return false, oauth2.ErrBasisGone
 	}
 }
 

@@ -3,6 +3,7 @@ package storage
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -17,12 +18,15 @@ import (
 //	a transaction               its event's id is tried: who has it waits for its COMMIT
 //	a spending without event    sent again under the same name, which it was spent by
 
-// lookBacks is how often an answer that was lost is looked for.
-const lookBacks = 2
+// lookBacks is how long each look for an answer that was lost waits before it: a
+// database that comes back within two seconds is asked, one that does not is down.
+var lookBacks = [...]time.Duration{0, 50 * time.Millisecond, 150 * time.Millisecond, 300 * time.Millisecond, 500 * time.Millisecond, time.Second}
 
 var (
 	queryRecorded = both(`SELECT EXISTS (SELECT 1 FROM outbox WHERE id = $1) OR EXISTS (SELECT 1 FROM events WHERE id = $1)`)
 	queryEvent    = both(`SELECT id FROM events WHERE id = $1`)
+	// The same as a row, or none.
+	queryRecordedRow = both(`SELECT id FROM outbox WHERE id = $1 UNION ALL SELECT id FROM events WHERE id = $1`)
 )
 
 // errNoConnection means that nothing was sent.
@@ -40,60 +44,83 @@ func unknown(err error) bool {
 	return true
 }
 
-// unsure is unknown where there is a way to find out: outside a transaction, for
-// somebody who still waits.
-func (d *DB) unsure(ctx context.Context, err error) bool {
-	return d.dialect == postgres && d.unit(ctx) == nil && ctx.Err() == nil && unknown(err)
+// again repeats work whose outcome err leaves open until it is known: outside a
+// transaction, for somebody who still waits. work is safe to repeat.
+func (d *DB) again(ctx context.Context, err error, work func() error) error {
+	if d.dialect != postgres || d.unit(ctx) != nil || !unknown(err) {
+		return err
+	}
+	for _, pause := range lookBacks {
+		if !waited(ctx, pause) {
+			return err
+		}
+		d.driver.renew()
+		if err = work(); !fault.Is(err, fault.Unavailable) {
+			return err
+		}
+	}
+	return err
+}
+
+// waited reports whether a pause is over before whoever waits has gone.
+func waited(ctx context.Context, pause time.Duration) bool {
+	t := time.NewTimer(pause)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return ctx.Err() == nil
+	}
 }
 
 // whole makes a change in one statement, with its event, once and no more than once.
-func (d *DB) whole(ctx context.Context, q query, args []any, event string) (bool, error) {
+func (d *DB) whole(ctx context.Context, q query, args []any, event string) (done bool, err error) {
 	var one int
-	err := d.one(ctx, q, args, &one)
-	for n := 0; d.unsure(ctx, err) && n < lookBacks; n++ {
-		d.driver.renew()
-		err = d.one(ctx, q, args, &one)
-		if isNone(err) || fault.Is(err, fault.Conflict) {
-			return d.recorded(ctx, event)
+	send := func() error { return d.one(ctx, q, args, &one) }
+	err = send()
+	err = d.again(ctx, err, func() error {
+		err := send()
+		if !isNone(err) && !fault.Is(err, fault.Conflict) {
+			return err
 		}
-	}
+		var mine bool // or it was done before
+		if failed := d.one(ctx, queryRecorded, []any{event}, &mine); failed != nil {
+			return failed
+		}
+		if mine {
+			return nil
+		}
+		return err
+	})
 	if isNone(err) {
 		return false, nil
 	}
 	return err == nil, err
 }
 
-// recorded reports whether an event was committed.
-func (d *DB) recorded(ctx context.Context, event string) (yes bool, err error) {
-	err = d.one(ctx, queryRecorded, []any{event}, &yes)
-	for n := 0; d.unsure(ctx, err) && n < lookBacks; n++ {
-		d.driver.renew()
-		err = d.one(ctx, queryRecorded, []any{event}, &yes)
-	}
-	return yes, err
-}
-
 // once sends a statement that may be sent again, and reports whether it found a row.
-func (d *DB) once(ctx context.Context, q query, args ...any) (bool, error) {
-	found, err := d.found(ctx, q, args...)
-	for n := 0; d.unsure(ctx, err) && n < lookBacks; n++ {
-		d.driver.renew()
+func (d *DB) once(ctx context.Context, q query, args ...any) (found bool, err error) {
+	send := func() error {
 		found, err = d.found(ctx, q, args...)
+		return err
 	}
-	return found, err
+	err = send()
+	err = d.again(ctx, err, send)
+	return found && err == nil, err
 }
 
 // committed reports whether a transaction whose COMMIT had no answer was committed:
 // whether its event is there. It knows only of one that has written an event.
-func (d *DB) committed(ctx context.Context, u *unit, err error) bool {
-	for n := 0; u.event != "" && d.unsure(ctx, err) && n < lookBacks; n++ {
-		d.driver.renew()
-		var yes bool
-		if yes, err = d.claimed(ctx, u.event); err == nil {
-			return yes
-		}
+func (d *DB) committed(ctx context.Context, u *unit, err error) (yes bool) {
+	if u.event == "" {
+		return false
 	}
-	return false
+	err = d.again(ctx, err, func() (err error) {
+		yes, err = d.claimed(ctx, u.event)
+		return err
+	})
+	return yes && err == nil
 }
 
 // claimed tries an event's id, and takes it back: while the transaction that wrote it
