@@ -133,6 +133,7 @@ var hidden = regexp.MustCompile(`name="(csrf|i)" value="([^"]+)"`)
 
 func (r *rig) signIn() {
 	r.tb.Helper()
+	r.cookies = nil
 	first := r.get(r.authorizeURL())
 	r.cookies = first.Result().Cookies()
 	page := r.get(first.Header().Get("Location"))
@@ -223,6 +224,9 @@ func operations() []operation {
 		{"discovery", 0, repeat(func(r *rig) { r.ok(r.get("/.well-known/openid-configuration"), "issuer") })},
 		{"jwks", 0, repeat(func(r *rig) { r.ok(r.get("/oidc/jwks"), "keys") })},
 		{"silent authorize", 1, repeat(func(r *rig) { r.code() })}, // the session is read
+		// The request is stored; its page reads it; the form reads it, the account and its sessions, writes two events, a
+		// session and who signed in, in two transactions; the end reads both and spends the request.
+		{"sign-in by password", 21, repeat((*rig).signIn)},
 		{"code exchange", 1, func(r *rig) action {
 			var code string
 			return action{func() { code = r.code() }, func() { r.redeem(code) }}
