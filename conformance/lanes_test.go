@@ -193,6 +193,7 @@ func TestHangingAddressesCloseNoDoor(t *testing.T) {
 			keyed("keyed-"+id, "http://"+silence.addr+"/jwks/"+id)
 		}
 		d.client(t, "signing", "--type", "web", "--redirect-uri", callback, "--jwks-uri", "http://"+silence.addr+"/jwks/signing")
+		d.client(t, "pictured", "--type", "web", "--redirect-uri", callback, "--logo-uri", "http://"+silence.addr+"/logo.png")
 		authorize := func(client, name, value string) string {
 			return raw(http.MethodGet, "/oauth2/authorize", d, url.Values{
 				"client_id": {client}, "response_type": {"code"}, "scope": {"openid"}, "redirect_uri": {callback}, name: {value},
@@ -223,6 +224,7 @@ func TestHangingAddressesCloseNoDoor(t *testing.T) {
 				raw(http.MethodPost, "/oauth2/revoke", d, asserted(d, "keyed-revoke", "token", "x")),
 				raw(http.MethodPost, "/oauth2/device_authorization", d, asserted(d, "keyed-device", "scope", "openid")),
 			}, "401 invalid_client"},
+			{"a logo", 300, []string{raw(http.MethodGet, "/logo/pictured", d, nil)}, "404 "},
 			{"the document of a sector", 300, []string{posted("/oidc/register", host, "application/json", register)}, "400 invalid_client_metadata"},
 		} {
 			s := besiege(t, d, tt.n, tt.request...)
