@@ -204,11 +204,11 @@ func TestWhoIsBackHearsSoon(t *testing.T) {
 			o.add(fmt.Sprintf("s%d", i), "shop")
 		}
 		stop := drive(t, b)
-		time.Sleep(150 * time.Second)
+		time.Sleep(149 * time.Second)
 		if len(o.told) != 0 || len(o.rows) != 40 {
 			t.Fatalf("told %d while it was down", len(o.told))
 		}
-		time.Sleep(30 * time.Second)
+		time.Sleep(31 * time.Second)
 		stop()
 		var first, last time.Time
 		for _, at := range o.told {
