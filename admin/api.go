@@ -50,7 +50,7 @@ type API interface {
 	RevokeInitialToken(ctx context.Context, id string) error
 
 	InspectToken(ctx context.Context, token string) (TokenInfo, error)
-	RevokeToken(ctx context.Context, token string) error
+	RevokeToken(ctx context.Context, token string) (Revoked, error)
 
 	Events(ctx context.Context, f audit.Filter) ([]audit.Event, error)
 	TrailHead(ctx context.Context) (TrailHead, error)
@@ -118,6 +118,14 @@ type TokenInfo struct {
 	Audience  []string  `json:"audience,omitempty"`
 	IssuedAt  time.Time `json:"issued_at,omitzero"`
 	ExpiresAt time.Time `json:"expires_at,omitzero"`
+}
+
+// Revoked is what came of revoking a token.
+type Revoked struct {
+	Kind     string `json:"kind"` // "access", or "refresh": then its grant is revoked
+	ClientID string `json:"client_id"`
+	Grant    string `json:"grant_id,omitempty"`
+	Already  bool   `json:"already"` // it was worthless before
 }
 
 // TrailHead is how far the trail has come, as it is kept beside the events: a trail

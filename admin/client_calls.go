@@ -259,8 +259,8 @@ func (c *Client) InspectToken(ctx context.Context, token string) (TokenInfo, err
 }
 
 // RevokeToken asks POST /tokens/revoke.
-func (c *Client) RevokeToken(ctx context.Context, token string) error {
-	return tell(ctx, c, post(tokenInput{Token: token}, "tokens", "revoke"))
+func (c *Client) RevokeToken(ctx context.Context, token string) (Revoked, error) {
+	return ask[Revoked](ctx, c, post(tokenInput{Token: token}, "tokens", "revoke"))
 }
 
 // Events asks GET /events.

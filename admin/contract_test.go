@@ -306,24 +306,26 @@ func TestTokens(t *testing.T) {
 			_, err = api.InspectToken(ctx, "down")
 			wantFault(t, "inspect while the store is down", err, fault.Unavailable, "temporarily_unavailable")
 
-			if err := api.RevokeToken(ctx, "access"); err != nil {
-				t.Fatal(err)
+			if done, err := api.RevokeToken(ctx, "access"); err != nil || done.Kind != "access" || done.Already {
+				t.Fatalf("%+v, %v", done, err)
 			}
 			st, err := w.db.Standing(ctx, oauth2.StandingQuery{Grant: grant, Subject: ana.ID, JTI: "j1"})
 			if err != nil || !st.TokenRevoked || st.GrantRevoked {
 				t.Errorf("an access token dies alone: %+v, %v", st, err)
 			}
-			if err := api.RevokeToken(ctx, "refresh"); err != nil {
-				t.Fatal(err)
+			for _, already := range []bool{false, true} {
+				if done, err := api.RevokeToken(ctx, "refresh"); err != nil || done.Kind != "refresh" || done.Grant != grant || done.Already != already {
+					t.Fatalf("%+v, %v", done, err)
+				}
 			}
 			st, err = w.db.Standing(ctx, oauth2.StandingQuery{Grant: grant, Subject: ana.ID, JTI: "j2"})
 			if err != nil || !st.GrantRevoked {
 				t.Errorf("a refresh token dies with its grant: %+v, %v", st, err)
 			}
-			if err := api.RevokeToken(ctx, "nonsense"); err != nil {
-				t.Errorf("revoke what is dead: %v", err)
-			}
-			wantFault(t, "revoke while the store is down", api.RevokeToken(ctx, "down"), fault.Unavailable, "temporarily_unavailable")
+			_, err = api.RevokeToken(ctx, "nonsense")
+			wantFault(t, "revoke what is no token", err, fault.NotFound, "token_not_found")
+			_, err = api.RevokeToken(ctx, "down")
+			wantFault(t, "revoke while the store is down", err, fault.Unavailable, "temporarily_unavailable")
 			w.wantTrail(t, "token.revoked shop", "grant.revoked shop")
 		})
 	}

@@ -294,7 +294,7 @@ func keyRoutes(api API) []route {
 		{"POST", "/tokens/introspect", "inspectToken", "Say what a token is good for", append(tokens, ScopeRead), nil, exchange(func(r request, in tokenInput) (TokenInfo, error) {
 			return api.InspectToken(r.Context(), in.Token)
 		}), false},
-		{"POST", "/tokens/revoke", "revokeToken", "Revoke a token", tokens, nil, told(func(r request, in tokenInput) error {
+		{"POST", "/tokens/revoke", "revokeToken", "Revoke a token", tokens, nil, exchange(func(r request, in tokenInput) (Revoked, error) {
 			return api.RevokeToken(r.Context(), in.Token)
 		}), false},
 	}

@@ -21,6 +21,8 @@ const setupTTL = 30 * time.Minute
 // An Engine knows tokens and the rules of applications; oauth2.Provider is one.
 type Engine interface {
 	Inspect(ctx context.Context, token string) (oauth2.Token, error)
+	Issued(ctx context.Context, token string) (oauth2.Token, error)
+	Revoke(ctx context.Context, t oauth2.Token, actor string) (done bool, err error)
 	CheckClient(c *oauth2.Client) error
 	CheckSector(ctx context.Context, c *oauth2.Client) error
 	Unasked(ctx context.Context, c *oauth2.Client) []string
@@ -94,35 +96,26 @@ func (s *Service) InspectToken(ctx context.Context, token string) (TokenInfo, er
 	}, nil
 }
 
-// RevokeToken kills a token: an access token alone, a refresh token with its
-// whole grant (RFC 7009 section 2.1). One that is dead already stays so.
-func (s *Service) RevokeToken(ctx context.Context, token string) error {
-	t, err := s.OAuth.Inspect(ctx, token)
+// RevokeToken kills a token by the rule that applications have (RFC 7009 section
+// 2.1): an access token alone, a refresh token of any generation with its whole
+// grant. Faults: NotFound ("token_not_found") for what is no token of this server, or
+// whose time is over: then nothing was done.
+func (s *Service) RevokeToken(ctx context.Context, token string) (Revoked, error) {
+	t, err := s.OAuth.Issued(ctx, token)
 	if errors.Is(err, oauth2.ErrInactive) {
-		return nil
+		return Revoked{}, &fault.Error{
+			Kind: fault.NotFound, Code: "token_not_found", Rule: "token_issued",
+			Detail: "This is no token of this server, or its time is over; nothing was revoked.",
+		}
 	}
 	if err != nil {
-		return fmt.Errorf("inspect token to revoke: %w", err)
+		return Revoked{}, fmt.Errorf("find token to revoke: %w", err)
 	}
-	e := audit.Event{
-		Kind: audit.TokenRevoked, Actor: Actor(ctx), ClientID: t.ClientID, Session: t.Session, Grant: t.Grant,
-		Detail: map[string]string{"token": t.Kind},
+	done, err := s.OAuth.Revoke(ctx, t, Actor(ctx))
+	if err != nil {
+		return Revoked{}, fmt.Errorf("revoke token: %w", err)
 	}
-	if t.User != nil {
-		e.Subject = t.User.ID
-	}
-	if t.Kind == "access" {
-		e.Detail["jti"] = t.JTI
-		if err := s.Store.RevokeToken(ctx, t.JTI, t.ExpiresAt, s.Trail.Fill(ctx, e)); err != nil {
-			return fmt.Errorf("revoke token %s: %w", t.JTI, err)
-		}
-		return nil
-	}
-	e.Kind = audit.GrantRevoked
-	if _, err := s.Store.RevokeGrant(ctx, t.Grant, s.Trail.Fill(ctx, e)); err != nil {
-		return fmt.Errorf("revoke grant %s: %w", t.Grant, err)
-	}
-	return nil
+	return Revoked{Kind: t.Kind, ClientID: t.ClientID, Grant: t.Grant, Already: !done}, nil
 }
 
 // Events reads the trail up to this moment.

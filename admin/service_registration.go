@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/gatekeeper-oidc/gatekeeper/audit"
+	"github.com/gatekeeper-oidc/gatekeeper/identity"
 	"github.com/gatekeeper-oidc/gatekeeper/internal/fault"
 	"github.com/gatekeeper-oidc/gatekeeper/oauth2"
 )
@@ -44,7 +45,7 @@ func (s *Service) CreateInitialToken(ctx context.Context, in InitialTokenInput) 
 		return InitialTokenWithSecret{}, invalid("initial_token_uses", fmt.Sprintf("A token is good for 1 to %d registrations.", maxInitialUses))
 	case in.Life < time.Minute || in.Life > maxInitialLife:
 		return InitialTokenWithSecret{}, invalid("initial_token_life", "A token lives for a minute at least and a year at most.")
-	case len(in.Name) > maxInitialName || strings.ContainsFunc(in.Name, func(r rune) bool { return r < 0x20 || r == 0x7F }):
+	case len(in.Name) > maxInitialName || strings.ContainsFunc(in.Name, identity.Misleading):
 		return InitialTokenWithSecret{}, invalid("initial_token_name", "A name has at most 200 characters, none of them a control character.")
 	}
 	token, id := oauth2.NewInitialToken()

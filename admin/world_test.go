@@ -40,6 +40,13 @@ func (e engine) Inspect(ctx context.Context, token string) (oauth2.Token, error)
 	return e.Provider.Inspect(ctx, token)
 }
 
+func (e engine) Issued(ctx context.Context, token string) (oauth2.Token, error) {
+	if _, ok := e.tokens[token]; ok || token == "down" {
+		return e.tokens.Inspect(ctx, token)
+	}
+	return e.Provider.Issued(ctx, token)
+}
+
 // world is a Service on a real SQLite, and what reaches it.
 type world struct {
 	*Service

@@ -107,13 +107,14 @@ func clean(e Event) Event {
 }
 
 // cleanText bounds s and takes out what a text column or a terminal stumbles over:
-// control characters (NUL is refused by Postgres) and broken UTF-8.
+// control characters (NUL is refused by Postgres), marks that turn the direction of
+// text around, and broken UTF-8.
 func cleanText(s string) string {
 	if len(s) > maxText {
 		s = s[:maxText]
 	}
 	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
+		if unicode.IsControl(r) || r >= 0x202A && r <= 0x202E || r >= 0x2066 && r <= 0x2069 {
 			return -1
 		}
 		return r

@@ -111,7 +111,7 @@ func Misleading(r rune) bool {
 
 func webURL(s string) bool {
 	u, err := url.Parse(s)
-	return err == nil && len(s) <= maxURL && (u.Scheme == "https" || u.Scheme == "http") && u.Host != "" && u.User == nil
+	return err == nil && len(s) <= maxURL && strings.IndexFunc(s, Misleading) < 0 && (u.Scheme == "https" || u.Scheme == "http") && u.Host != "" && u.User == nil
 }
 
 func birthdate(s string) bool {

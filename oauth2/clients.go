@@ -1,10 +1,13 @@
 package oauth2
 
 import (
+	"bytes"
+	"encoding/json"
 	"net/url"
 	"regexp"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/gatekeeper-oidc/gatekeeper/identity"
 )
@@ -41,6 +44,7 @@ var clientChecks = []clientCheck{
 	{"exchange", exchangeFits},
 	{"trusted_issuers", trustedIssuersFit},
 	{"links", linksFit},
+	{"plain_text", plainThroughout},
 }
 
 // CheckClient fills the presets of its type into c and says what is wrong with
@@ -305,6 +309,24 @@ func pkceOptOut(_ *Provider, c *Client) string {
 		return "A public client cannot do without PKCE (RFC 9700 section 2.1.1)."
 	}
 	return ""
+}
+
+// plainThroughout refuses text that a terminal or a page would act upon, in whatever
+// member it stands: an operator will read it.
+func plainThroughout(_ *Provider, c *Client) string {
+	text, err := json.Marshal(c)
+	if err != nil {
+		return "A member is not well-formed JSON."
+	}
+	for dec := json.NewDecoder(bytes.NewReader(text)); ; {
+		token, err := dec.Token()
+		if err != nil {
+			return ""
+		}
+		if s, ok := token.(string); ok && (strings.ContainsFunc(s, identity.Misleading) || strings.ContainsRune(s, utf8.RuneError)) {
+			return "No member has control characters, line breaks, or marks that turn text around."
+		}
+	}
 }
 
 func linksFit(_ *Provider, c *Client) string {

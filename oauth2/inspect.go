@@ -74,9 +74,10 @@ func (p *Provider) Inspect(ctx context.Context, token string) (Token, error) {
 	return t, nil
 }
 
-// issued returns a token this server made, whatever has become of it since: who
-// wants to be rid of a token need not know whether it still lives.
-func (p *Provider) issued(ctx context.Context, token string) (Token, error) {
+// Issued returns a token this server made, whatever has become of it since: who
+// wants to be rid of a token need not know whether it still lives. ErrInactive is
+// for what is none of ours, and for one whose time is over.
+func (p *Provider) Issued(ctx context.Context, token string) (Token, error) {
 	if !strings.HasPrefix(token, refreshPrefix) {
 		return p.accessToken(ctx, token)
 	}

@@ -29,7 +29,7 @@ func (h *Handler) revoke(w http.ResponseWriter, r *http.Request) error {
 	if token == "" {
 		return ruled("parameters_present", invalid("invalid_request", "The parameter token is missing."))
 	}
-	t, err := p.issued(r.Context(), token)
+	t, err := p.Issued(r.Context(), token)
 	if errors.Is(err, ErrInactive) {
 		w.Header().Set("Cache-Control", "no-store")
 		w.WriteHeader(http.StatusOK)
@@ -41,7 +41,7 @@ func (h *Handler) revoke(w http.ResponseWriter, r *http.Request) error {
 	if t.ClientID != c.ID {
 		return ruled("token_owner", invalid("invalid_request", "The token belongs to another client.")).With("client_id", c.ID)
 	}
-	if err := p.Revoke(r.Context(), t, "client:"+c.ID); err != nil {
+	if _, err := p.Revoke(r.Context(), t, "client:"+c.ID); err != nil {
 		return err
 	}
 	w.Header().Set("Cache-Control", "no-store")
@@ -49,24 +49,30 @@ func (h *Handler) revoke(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// Revoke ends a live token for actor: a refresh token with its whole grant, an
-// access token alone.
-func (p *Provider) Revoke(ctx context.Context, t Token, actor string) error {
-	e := p.cfg.Trail.Fill(ctx, audit.Event{
-		Kind: audit.TokenRevoked, Actor: actor, Subject: t.Subject, ClientID: t.ClientID, Session: t.Session, Grant: t.Grant,
-		Detail: map[string]string{"scope": strings.Join(t.Scopes, " ")},
-	})
+// Revoke ends a token this server made, as Issued returns it, for actor: a refresh
+// token, of whatever generation, with its whole grant, an access token alone. It
+// reports whether that changed anything: a grant may be gone already. This is the one
+// rule, for applications and operators alike.
+func (p *Provider) Revoke(ctx context.Context, t Token, actor string) (done bool, err error) {
+	e := audit.Event{
+		Kind: audit.TokenRevoked, Actor: actor, ClientID: t.ClientID, Session: t.Session, Grant: t.Grant,
+		Detail: map[string]string{"scope": strings.Join(t.Scopes, " "), "token": t.Kind},
+	}
+	if t.Subject != t.ClientID { // a client's own token is nobody's
+		e.Subject = t.Subject
+	}
 	if t.Kind == "refresh" {
 		e.Kind = audit.GrantRevoked
-		if _, err := p.cfg.Store.RevokeGrant(ctx, t.Grant, e); err != nil {
-			return fmt.Errorf("revoke grant: %w", err)
+		if done, err = p.cfg.Store.RevokeGrant(ctx, t.Grant, p.cfg.Trail.Fill(ctx, e)); err != nil {
+			return false, fmt.Errorf("revoke grant: %w", err)
 		}
 		p.Forget("grant:" + t.Grant)
-		return nil
+		return done, nil
 	}
-	if err := p.cfg.Store.RevokeToken(ctx, t.JTI, t.ExpiresAt.Add(2*leeway), e); err != nil {
-		return fmt.Errorf("revoke access token: %w", err)
+	e.Detail["jti"] = t.JTI
+	if err := p.cfg.Store.RevokeToken(ctx, t.JTI, t.ExpiresAt.Add(2*leeway), p.cfg.Trail.Fill(ctx, e)); err != nil {
+		return false, fmt.Errorf("revoke access token: %w", err)
 	}
 	p.Forget("token:" + t.JTI)
-	return nil
+	return true, nil
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/gatekeeper-oidc/gatekeeper/identity"
 	"github.com/gatekeeper-oidc/gatekeeper/oauth2"
 )
 
@@ -143,7 +144,7 @@ func flagMember(name string, at func(c *oauth2.Client) *bool) member {
 }
 
 func plainText(s string) bool {
-	return len(s) <= maxMember && !strings.ContainsFunc(s, func(r rune) bool { return r < 0x20 || r == 0x7F })
+	return len(s) <= maxMember && !strings.ContainsFunc(s, identity.Misleading)
 }
 
 // readType reads application_type (OpenID Connect Registration section 2).

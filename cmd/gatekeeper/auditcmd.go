@@ -134,13 +134,13 @@ func (a *app) printEvents(events []audit.Event) error {
 		var err error
 		switch a.global.output {
 		case "json":
-			err = json.NewEncoder(a.Stdout).Encode(e)
+			err = json.NewEncoder(escaping{a.Stdout}).Encode(e)
 		case "yaml":
 			if _, err = fmt.Fprintln(a.Stdout, "---"); err == nil {
 				err = printYAML(a.Stdout, e)
 			}
 		case "name":
-			_, err = fmt.Fprintln(a.Stdout, e.ID)
+			_, err = fmt.Fprintln(a.Stdout, clean(e.ID))
 		default:
 			_, err = fmt.Fprintln(a.Stdout, eventLine(e))
 		}
@@ -190,7 +190,7 @@ func (a *app) auditExport() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		out := json.NewEncoder(a.Stdout)
+		out := json.NewEncoder(escaping{a.Stdout})
 		out.SetEscapeHTML(false)
 		n := 0
 		err = everyEvent(ctx, b, filter, func(events []audit.Event) error {

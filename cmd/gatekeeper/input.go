@@ -126,7 +126,7 @@ func (a *app) confirm(format string, args ...any) error {
 	if a.global.yes || !a.StdinTTY || !a.StderrTTY {
 		return nil
 	}
-	_, _ = fmt.Fprintf(a.Stderr, format+" [y/N] ", args...) // a closed stderr has nobody to tell
+	_, _ = fmt.Fprint(a.Stderr, clean(fmt.Sprintf(format, args...))+" [y/N] ") // a closed stderr has nobody to tell
 	line, err := bufio.NewReader(a.Stdin).ReadString('\n')
 	if err != nil && !errors.Is(err, io.EOF) {
 		return fmt.Errorf("read the answer: %w", err)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -8,6 +9,7 @@ import (
 	"text/tabwriter"
 	"time"
 	"unicode"
+	"unicode/utf16"
 
 	"github.com/goccy/go-yaml"
 )
@@ -49,7 +51,7 @@ func (a *app) print(v view) error {
 }
 
 func printJSON(w io.Writer, value any) error {
-	e := json.NewEncoder(w)
+	e := json.NewEncoder(escaping{w})
 	e.SetIndent("", "  ")
 	e.SetEscapeHTML(false)
 	if err := e.Encode(value); err != nil {
@@ -59,6 +61,8 @@ func printJSON(w io.Writer, value any) error {
 }
 
 // printYAML goes through JSON, so that both speak the same names in the same order.
+// What a terminal would act upon has no place in a plain word of YAML: a value with
+// it is printed as JSON, which is YAML too.
 func printYAML(w io.Writer, value any) error {
 	text, err := json.Marshal(value)
 	if err != nil {
@@ -67,10 +71,46 @@ func printYAML(w io.Writer, value any) error {
 	if text, err = yaml.JSONToYAML(text); err != nil {
 		return fmt.Errorf("print YAML: %w", err)
 	}
+	if bytes.ContainsFunc(text, func(r rune) bool { return r != '\n' && !unicode.IsPrint(r) }) {
+		return printJSON(w, value)
+	}
 	if _, err = w.Write(text); err != nil {
 		return fmt.Errorf("print YAML: %w", err)
 	}
 	return nil
+}
+
+// escaping writes JSON in which everything a terminal might act upon is an escape:
+// C1 controls, marks that turn the direction of text around, and whatever else is
+// not printable. encoding/json escapes the C0 controls alone.
+type escaping struct{ w io.Writer }
+
+// Write implements io.Writer for whole values of JSON.
+func (e escaping) Write(text []byte) (int, error) {
+	if _, err := e.w.Write(escape(text)); err != nil {
+		return 0, err
+	}
+	return len(text), nil
+}
+
+func escape(text []byte) []byte {
+	strange := func(r rune) bool { return r >= 0x7F && !unicode.IsPrint(r) }
+	if !bytes.ContainsFunc(text, strange) {
+		return text
+	}
+	var b bytes.Buffer
+	for _, r := range string(text) {
+		switch {
+		case !strange(r):
+			b.WriteRune(r)
+		case r > 0xFFFF:
+			high, low := utf16.EncodeRune(r)
+			fmt.Fprintf(&b, `\u%04x\u%04x`, high, low)
+		default:
+			fmt.Fprintf(&b, `\u%04x`, r)
+		}
+	}
+	return b.Bytes()
 }
 
 // A table lays cells out in columns. What comes from outside cannot move the
@@ -144,6 +184,15 @@ func clean(s string) string {
 			return r
 		}
 	}, s)
+}
+
+// cleanLines is clean for words that have lines.
+func cleanLines(s string) string {
+	lines := strings.Split(s, "\n")
+	for i, l := range lines {
+		lines[i] = clean(l)
+	}
+	return strings.Join(lines, "\n")
 }
 
 // moment is a time in a table: absolute, so that it can be compared and copied.

@@ -191,6 +191,6 @@ func (a *app) acting(ctx context.Context) context.Context {
 // say writes words for a person; -q silences it.
 func (a *app) say(format string, args ...any) {
 	if !a.global.quiet {
-		_, _ = fmt.Fprintf(a.Stderr, format+"\n", args...) // a closed stderr has nobody to tell
+		_, _ = fmt.Fprintln(a.Stderr, cleanLines(fmt.Sprintf(format, args...))) // a closed stderr has nobody to tell
 	}
 }

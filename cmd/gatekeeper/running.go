@@ -239,5 +239,5 @@ func newLog(cfg *config.Config, w world) *slog.Logger {
 	if cfg.LogFormat == "text" || cfg.LogFormat == "auto" && w.StderrTTY {
 		return slog.New(slog.NewTextHandler(w.Stderr, opts))
 	}
-	return slog.New(slog.NewJSONHandler(w.Stderr, opts))
+	return slog.New(slog.NewJSONHandler(escaping{w.Stderr}, opts))
 }

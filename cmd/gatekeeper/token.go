@@ -82,10 +82,18 @@ func (a *app) tokenRevoke() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := b.RevokeToken(ctx, token); err != nil {
+			done, err := b.RevokeToken(ctx, token)
+			if err != nil {
 				return err
 			}
-			a.say("The token is worthless now.")
+			switch {
+			case done.Already:
+				a.say("It was worthless before: its grant is revoked or gone.")
+			case done.Kind == "refresh":
+				a.say("The grant %s is revoked: this refresh token, those before and after it, and its access tokens are worthless now.", done.Grant)
+			default:
+				a.say("This access token is worthless now. Its grant and other tokens live on.")
+			}
 			return nil
 		}),
 	}
