@@ -14,6 +14,9 @@ func TestNoMemberHasControlCharacters(t *testing.T) {
 	onEach(t, func(t *testing.T, f *fixture) {
 		typ := reflect.TypeFor[oauth2.Client]()
 		for i := range typ.NumField() {
+			if typ.Field(i).Tag.Get("json") == "-" { // the store's own
+				continue
+			}
 			for _, bad := range []string{"a\x1b[31m", "a\u009b31m", "a\u202eb", "a\u2066b", "a\nb", "a\x7fb", "a\x00b", "a\u2028b", "a\xffb"} {
 				c := oauth2.Client{ID: "shop", Type: oauth2.Web, RedirectURIs: []string{callback}}
 				switch v := reflect.ValueOf(&c).Elem().Field(i); {
