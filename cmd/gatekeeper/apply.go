@@ -39,7 +39,8 @@ func (a *app) applyCommand() *cobra.Command {
 		if dry || len(p.changes) == 0 {
 			return errors.Join(a.tryPlan(ctx, b, p), a.showPlan(p.changes))
 		}
-		if a.StdinTTY && a.StderrTTY && !a.global.yes {
+		asks := a.StdinTTY && a.StderrTTY || slices.ContainsFunc(p.changes, func(ch admin.Change) bool { return ch.Action == admin.Delete })
+		if asks && !a.global.yes {
 			if err := a.showPlan(p.changes); err != nil {
 				return err
 			}

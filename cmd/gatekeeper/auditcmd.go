@@ -13,6 +13,7 @@ import (
 
 	"github.com/gatekeeper-oidc/gatekeeper/admin"
 	"github.com/gatekeeper-oidc/gatekeeper/audit"
+	"github.com/gatekeeper-oidc/gatekeeper/internal/config"
 )
 
 const (
@@ -42,6 +43,9 @@ func (f *auditFilter) register(c *cobra.Command) {
 }
 
 func (f *auditFilter) filter(ctx context.Context, a *app, api admin.API) (audit.Filter, error) {
+	if err := knownKind(f.kind); err != nil {
+		return audit.Filter{}, err
+	}
 	out := audit.Filter{Kind: audit.Kind(f.kind), Subject: f.subject, ClientID: f.client, Reference: f.reference}
 	if strings.Contains(f.subject, "@") {
 		u, err := api.User(ctx, f.subject)
@@ -53,7 +57,7 @@ func (f *auditFilter) filter(ctx context.Context, a *app, api admin.API) (audit.
 	if f.since == "" {
 		return out, nil
 	}
-	if ago, err := time.ParseDuration(f.since); err == nil {
+	if ago, err := config.Duration(f.since); err == nil && ago >= 0 {
 		out.Since = a.Now().Add(-ago)
 		return out, nil
 	}
@@ -63,7 +67,7 @@ func (f *auditFilter) filter(ctx context.Context, a *app, api admin.API) (audit.
 			return out, nil
 		}
 	}
-	return out, usagef("--since %s: give a span such as 24h or a time such as 2026-11-01T00:00:00Z", f.since)
+	return out, usagef("--since %s: give a span such as 24h or 7d, or a time such as 2026-11-01T00:00:00Z", f.since)
 }
 
 func (a *app) auditTail() *cobra.Command {

@@ -290,7 +290,7 @@ func (a *app) clientRotate() *cobra.Command {
 		Args:              exactly("an ID"),
 		ValidArgsFunction: a.completeClients,
 	}
-	c.Flags().DurationVar(&in.KeepOld, "keep-old", 0, "let the old secret work for this long, such as 24h")
+	durationVar(c.Flags(), &in.KeepOld, "keep-old", 0, "let the old secret work for this long, such as 24h")
 	c.Flags().StringVar(&secretFile, "secret-file", "", "bring your own secret, from a file (- is standard input)")
 	c.Flags().StringVar(&secretOutFile, "secret-out", "", "write the secret to this new file instead of the screen")
 	c.RunE = a.with(func(ctx context.Context, b *backend, args []string) error {

@@ -77,8 +77,8 @@ func (a *app) conformanceRun() *cobra.Command {
 	f.StringVar(&o.listenURL, "listen-url", "", "the address of --listen as the server sees it")
 	f.BoolVar(&o.noPKCE, "no-pkce", false, "send no PKCE challenge, as the official suite does")
 	f.BoolVar(&o.strict, "strict", false, "warnings count as failures")
-	f.DurationVar(&o.pause, "pause", 30*time.Second, "how long to wait where a promise is about time")
-	f.DurationVar(&o.timeout, "timeout", 30*time.Minute, "how long the whole run may take")
+	durationVar(f, &o.pause, "pause", 30*time.Second, "how long to wait where a promise is about time")
+	durationVar(f, &o.timeout, "timeout", 30*time.Minute, "how long the whole run may take")
 	f.IntVar(&o.workers, "workers", 4, "how many modules at a time")
 	complete(c, "profile", names...)
 	c.RunE = func(cmd *cobra.Command, _ []string) error {

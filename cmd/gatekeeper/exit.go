@@ -24,6 +24,7 @@ const (
 	exitUnreachable = 6
 	exitDifferent   = 10
 	exitConfig      = 78 // EX_CONFIG of sysexits.h
+	exitInterrupted = 130
 )
 
 // An exitError is an error that chose its exit status. With a nil err everything
@@ -58,6 +59,8 @@ func status(err error) int {
 		return exitDone
 	case errors.As(err, &chosen):
 		return chosen.status
+	case errors.Is(err, errInterrupted), errors.Is(err, context.Canceled):
+		return exitInterrupted
 	case len(config.Errors(err)) > 0:
 		return exitConfig
 	case errors.As(err, &network), errors.Is(err, context.DeadlineExceeded):

@@ -27,7 +27,7 @@ func (a *app) healthcheckCommand() *cobra.Command {
 	f := c.Flags()
 	f.StringVar(&address, "url", "", "ask here instead")
 	f.BoolVar(&ready, "ready", false, "ask whether it may be sent work")
-	f.DurationVar(&timeout, "timeout", 3*time.Second, "how long to wait")
+	durationVar(f, &timeout, "timeout", 3*time.Second, "how long to wait")
 	c.RunE = func(cmd *cobra.Command, _ []string) error {
 		ctx, cancel := context.WithTimeout(cmd.Context(), timeout)
 		defer cancel()

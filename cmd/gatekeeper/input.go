@@ -61,7 +61,7 @@ func readAll(name string, r io.Reader, most int64) ([]byte, error) {
 	if int64(len(b)) > most {
 		return nil, fmt.Errorf("read %s: %w: more than %d bytes", name, errTooBig, most)
 	}
-	return b, nil
+	return bytes.TrimPrefix(b, []byte("\xef\xbb\xbf")), nil // editors of other systems put a byte-order mark there
 }
 
 // readSecret reads one line: a secret with the end of its line taken off.
@@ -120,11 +120,14 @@ func (s *secretOut) drop() {
 	}
 }
 
-// confirm asks before something is lost. Where nobody can be asked, or --yes
-// was said, it goes ahead.
+// confirm asks before something is lost. Where nobody can be asked, only --yes lets
+// it go ahead.
 func (a *app) confirm(format string, args ...any) error {
-	if a.global.yes || !a.StdinTTY || !a.StderrTTY {
+	if a.global.yes {
 		return nil
+	}
+	if !a.StdinTTY || !a.StderrTTY {
+		return usagef("nothing was changed: there is no terminal to ask on; say --yes to go ahead")
 	}
 	_, _ = fmt.Fprint(a.Stderr, clean(fmt.Sprintf(format, args...))+" [y/N] ") // a closed stderr has nobody to tell
 	line, err := bufio.NewReader(a.Stdin).ReadString('\n')

@@ -11,13 +11,17 @@ import (
 
 // openBackend reaches the admin API: that of --server, or the store itself.
 func (a *app) openBackend(ctx context.Context) (*backend, error) {
-	if server := cmp.Or(a.global.server, a.Getenv(envServer)); server != "" {
+	if server := a.server(); server != "" {
 		return a.openServer(server)
 	}
 	cfg, err := a.loadGlobal()
 	if err != nil {
 		return nil, err
 	}
+	if err := a.present(cfg); err != nil {
+		return nil, err
+	}
+	a.tellStore(cfg)
 	a.hush(cfg)
 	p, err := wire(ctx, cfg, a.world)
 	if err != nil {
@@ -50,5 +54,6 @@ func (a *app) openServer(server string) (*backend, error) {
 	if err != nil {
 		return nil, usagef("%v", err)
 	}
+	a.tellServer(server)
 	return &backend{API: c, close: func() error { return nil }}, nil
 }

@@ -157,7 +157,8 @@ func TestConfirmAsksOnATerminalOnly(t *testing.T) {
 		answer   string
 		want     int
 	}{
-		"not a terminal": {false, false, "", exitDone},
+		"not a terminal": {false, false, "", exitUsage},
+		"--yes alone":    {false, true, "", exitDone},
 		"--yes":          {true, true, "", exitDone},
 		"yes":            {true, false, "Yes\n", exitDone},
 		"no":             {true, false, "n\n", exitFailed},

@@ -3,13 +3,12 @@ package main
 import (
 	"context"
 	"fmt"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/gatekeeper-oidc/gatekeeper/admin"
+	"github.com/gatekeeper-oidc/gatekeeper/internal/config"
 	"github.com/gatekeeper-oidc/gatekeeper/oauth2"
 )
 
@@ -39,7 +38,7 @@ func (a *app) initialCreate() *cobra.Command {
 	f.StringVar(&out, "secret-out", "", "write the token to this new file instead of the screen")
 	c.RunE = a.with(func(ctx context.Context, b *backend, _ []string) error {
 		var err error
-		if in.Life, err = days(life); err != nil || in.Life <= 0 {
+		if in.Life, err = config.Duration(life); err != nil || in.Life <= 0 {
 			return usagef("--life %s: give a time such as 24h or 30d", life)
 		}
 		if in.Uses < 1 {
@@ -71,16 +70,6 @@ func (a *app) initialCreate() *cobra.Command {
 		}})
 	})
 	return c
-}
-
-// days reads 24h, and 30d besides what time.ParseDuration knows.
-func days(text string) (time.Duration, error) {
-	if n, ok := strings.CutSuffix(text, "d"); ok {
-		if n, err := strconv.ParseUint(n, 10, 16); err == nil {
-			return time.Duration(n) * 24 * time.Hour, nil
-		}
-	}
-	return time.ParseDuration(text)
 }
 
 // plural counts things.

@@ -87,11 +87,13 @@ func (b *backend) forget() {
 type app struct {
 	world
 	global globalFlags
+	reach  reach // what the command works on
 	open   func(ctx context.Context) (*backend, error)
 }
 
 // run is the whole program: it returns the exit status.
 func run(ctx context.Context, w world) int {
+	w.Stdin = interruptible{w.Stdin, ctx.Done()}
 	a := &app{world: w}
 	a.open = a.openBackend
 	return a.execute(ctx)
@@ -133,6 +135,9 @@ func (a *app) rootCommand() *cobra.Command {
 		a.auditCommand(), a.explainCommand(), a.applyCommand(), a.diffCommand(), a.exportCommand())
 	add(groupCare, a.doctorCommand(), a.configCommand(), a.migrateCommand(), a.backupCommand(),
 		a.conformanceCommand(), a.healthcheckCommand(), a.versionCommand())
+	root.Version = thisBuild().Version
+	root.SetVersionTemplate("gatekeeper {{.Version}}\n")
+	root.SetHelpCommand(helpCommand())
 	root.SetHelpCommandGroupID(groupCare)
 	root.SetCompletionCommandGroupID(groupCare)
 	return root
@@ -155,11 +160,11 @@ func (a *app) globals(root *cobra.Command) {
 	f.BoolVarP(&a.global.quiet, "quiet", "q", false, "print data only, no words")
 	f.BoolVar(&a.global.noColor, "no-color", false, "print without colours (NO_COLOR)")
 	f.BoolVar(&a.global.yes, "yes", false, "do not ask")
-	root.PersistentPreRunE = func(*cobra.Command, []string) error {
+	root.PersistentPreRunE = func(c *cobra.Command, _ []string) error {
 		if !slices.Contains(outputs(), a.global.output) {
 			return usagef("-o %s: choose one of %s", a.global.output, strings.Join(outputs(), ", "))
 		}
-		return nil
+		return a.reachable(c)
 	}
 	complete(root, "output", outputs()...)
 }

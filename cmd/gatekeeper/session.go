@@ -73,6 +73,9 @@ func (a *app) sessionRevoke() *cobra.Command {
 
 func (a *app) revokeSessions(ctx context.Context, b *backend, user string, ids []string) error {
 	if user != "" && len(ids) == 0 {
+		if err := a.confirm("Sign %s out everywhere?", user); err != nil {
+			return err
+		}
 		if err := b.EndAllSessions(ctx, user); err != nil {
 			return err
 		}

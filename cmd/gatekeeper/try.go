@@ -50,7 +50,7 @@ func (a *app) tryCommand() *cobra.Command {
 	f.StringVar(&o.scope, "scope", "openid profile email offline_access", "what to ask for")
 	f.StringVar(&o.caFile, "ca", "", "trust this certificate as well (PEM)")
 	f.BoolVar(&o.noOpen, "no-open", false, "print the address instead of opening a browser")
-	f.DurationVar(&o.timeout, "timeout", 5*time.Minute, "how long to wait for the person")
+	durationVar(f, &o.timeout, "timeout", 5*time.Minute, "how long to wait for the person")
 	c.RunE = func(cmd *cobra.Command, _ []string) error {
 		ctx, cancel := context.WithTimeout(a.acting(cmd.Context()), o.timeout)
 		defer cancel()

@@ -75,49 +75,22 @@ func fromDotEnv(in *Input, _ map[string]string, fields []Field) (source, error) 
 	}
 	var problems []error
 	seen := map[string]int{}
-	for i, line := range strings.Split(string(raw), "\n") {
-		origin := fmt.Sprintf(".env:%d", i+1)
-		name, value, err := assignment(line)
-		if err != nil {
-			problems = append(problems, &Error{Source: origin, Detail: err.Error()})
+	for _, a := range dotEnv(string(withoutMark(raw))) {
+		origin := fmt.Sprintf(".env:%d", a.line)
+		if a.wrong != "" {
+			problems = append(problems, &Error{Source: origin, Detail: a.wrong})
+			continue
 		}
-		given, ok, err := in.variable(name, value, origin, fields)
+		given, ok, err := in.variable(a.name, a.value, origin, fields)
 		problems = append(problems, err)
 		if !ok {
 			continue
 		}
-		if first := seen[name]; first > 0 {
+		if first := seen[a.name]; first > 0 {
 			problems = append(problems, &Error{Key: given.field.Key, Source: origin, Detail: fmt.Sprintf("is given already in line %d", first)})
 		}
-		seen[name] = i + 1
+		seen[a.name] = a.line
 		s.settings = append(s.settings, given)
 	}
 	return s, errors.Join(problems...)
-}
-
-// assignment reads one line of a .env file: NAME=value, perhaps after export,
-// perhaps quoted, perhaps with a comment after it. Nothing is expanded.
-func assignment(line string) (name, value string, err error) {
-	line = strings.TrimSpace(line)
-	if line == "" || strings.HasPrefix(line, "#") {
-		return "", "", nil
-	}
-	line = strings.TrimSpace(strings.TrimPrefix(line, "export "))
-	name, value, ok := strings.Cut(line, "=")
-	name, value = strings.TrimSpace(name), strings.TrimSpace(value)
-	if !ok || name == "" || strings.ContainsAny(name, " \t\"'") {
-		return "", "", errors.New("is not of the form NAME=value")
-	}
-	if value != "" && (value[0] == '"' || value[0] == '\'') {
-		quoted, rest, closed := strings.Cut(value[1:], value[:1])
-		rest = strings.TrimSpace(rest)
-		if !closed || rest != "" && !strings.HasPrefix(rest, "#") {
-			return "", "", fmt.Errorf("has a quotation mark without its partner at %s", name)
-		}
-		return name, quoted, nil
-	}
-	if i := strings.Index(value, " #"); i >= 0 {
-		value = strings.TrimSpace(value[:i])
-	}
-	return name, value, nil
 }

@@ -118,7 +118,7 @@ func (f Field) set(c *Config, text string) error {
 func (f Field) parse(text string) (any, error) {
 	switch f.Type {
 	case "duration":
-		return duration(text)
+		return Duration(text)
 	case "boolean":
 		if text != "true" && text != "false" {
 			return nil, fmt.Errorf("is %q; it must be true or false", text)
@@ -183,23 +183,6 @@ func network(item string) (netip.Prefix, error) {
 		return netip.Prefix{}, fmt.Errorf("holds %q; the network is %s", item, p.Masked())
 	}
 	return p, nil
-}
-
-// duration reads 90s, 15m, 24h, and 7d besides what time.ParseDuration knows.
-func duration(text string) (time.Duration, error) {
-	if days, ok := strings.CutSuffix(text, "d"); ok {
-		if n, err := strconv.ParseUint(days, 10, 16); err == nil {
-			return time.Duration(n) * 24 * time.Hour, nil
-		}
-	}
-	d, err := time.ParseDuration(text)
-	if err == nil {
-		return d, nil
-	}
-	if _, err := strconv.ParseFloat(text, 64); err == nil {
-		return 0, fmt.Errorf("is %q without a unit; write %ss or %sm", text, text, text)
-	}
-	return 0, fmt.Errorf("is %q; it must be a time such as 90s, 15m, 24h or 7d", text)
 }
 
 func oneOf(enum []string) string {

@@ -142,7 +142,7 @@ func (in *Input) read(name string) ([]byte, error) {
 	if len(raw) > maxFile {
 		return nil, fmt.Errorf("cannot be read from %s: longer than %d bytes", name, maxFile)
 	}
-	return raw, nil
+	return withoutMark(raw), nil
 }
 
 // reason strips the path from an error of package os; the sentence around has it.

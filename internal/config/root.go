@@ -85,7 +85,7 @@ func readRoots(c *Config, path string) ([][]byte, error) {
 	if err != nil {
 		return nil, c.Blame("data_dir", "holds no root secret that can be read: %v", reason(err))
 	}
-	secrets, err := roots(strings.TrimSpace(string(raw)))
+	secrets, err := roots(strings.TrimSpace(string(withoutMark(raw))))
 	if err != nil {
 		return nil, &Error{Source: path, Detail: "the secret " + err.Error() + "; restore it from a backup"}
 	}
