@@ -140,7 +140,7 @@ otherwise you say in one of four places, the strongest first:
 |---|---|---|
 | flags | ` + "`--data-dir /var/lib/gatekeeper`" + ` | of ` + "`serve`, `config check` and `config print`" + `; other commands know ` + "`--config`, `--data-dir` and `--database-url`" + ` |
 | environment | ` + "`GATEKEEPER_DATA_DIR=/var/lib/gatekeeper`" + ` | an empty variable is one that is not set |
-| ` + "`.env`" + ` | the same names, one a line | in the working directory; lines that do not begin with ` + "`GATEKEEPER_`" + ` belong to others |
+| ` + "`.env`" + ` | the same names, one a line | in the working directory; lines that do not begin with ` + "`GATEKEEPER_`" + ` belong to others and may be anything, also quoted over several lines |
 | YAML | ` + "`data_dir: /var/lib/gatekeeper`" + ` | ` + "`gatekeeper.yaml`" + ` in the working directory, or the file of ` + "`--config`" + ` or ` + "`GATEKEEPER_CONFIG`" + ` |
 
 Lists are separated by commas, or are lists in YAML. Durations are ` + "`90s`, `15m`, `24h`, `7d`" + `. Relative paths begin in the working directory.
@@ -180,7 +180,7 @@ const referenceFoot = `
 | Name | Meaning |
 |---|---|
 | ` + "`--config`<br>`GATEKEEPER_CONFIG`" + ` | the YAML file to read |
-| ` + "`--server`<br>`GATEKEEPER_SERVER`" + ` | speak to the admin API at this URL instead of the database |
+| ` + "`--server`<br>`GATEKEEPER_SERVER`" + ` | speak to the admin API at this URL instead of the database; commands that work on this computer only refuse it |
 | ` + "`--token-file`<br>`GATEKEEPER_TOKEN_FILE`" + ` | file of the token for it |
 | ` + "`NO_COLOR`" + ` | print without colours |
 
