@@ -67,7 +67,7 @@ func newWorld(t *testing.T) *world {
 	}
 	w.mux, err = web.New(web.Config{
 		Issuer: &url.URL{Scheme: "http", Host: "localhost"}, FormKey: [32]byte{1}, Pages: pages, Log: slog.New(slog.DiscardHandler), Now: time.Now,
-		Session: login.Session(w.people, func(r *http.Request) string { return w.mux.Cookie(r, login.Cookie) }),
+		Session: login.Session(w.people, func(r *http.Request, name string) string { return w.mux.Cookie(r, name) }),
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -122,6 +122,7 @@ func (h *Handler) change(w http.ResponseWriter, r *http.Request, p me, form url.
 		return fmt.Errorf("renew the session: %w", err)
 	}
 	h.mux.SetCookie(w, login.Cookie, token)
+	h.mux.RenewForms(w, r)
 	return nil
 }
 

@@ -120,7 +120,7 @@ func (w *world) power(t *testing.T) (out []string) {
 	}
 	for _, u := range users {
 		if slices.Contains(u.Roles, identity.RoleAdmin) {
-			_, p, _, err := w.db.UserForLogin(t.Context(), u.Email)
+			_, p, _, err := w.db.UserForLogin(t.Context(), u.Email, identity.Counter{})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -171,16 +171,17 @@ func everyWay(t *testing.T, d *deployment, shop channel) {
 			d.cli(t, "user", "lock", ana)
 			d.cli(t, "user", "unlock", ana)
 		}},
+		{"somebody else on the same browser", func(t *testing.T, l leaving, _ string) {
+			t.Helper()
+			d.user(t, "ben@example.org", "battery staple correct horse")
+			l.b.signIn(l.b.get(d.issuer+"/login?as=other"), "ben@example.org", "battery staple correct horse")
+		}},
+		// The last, since the password is to be changed then.
 		{"a new password", func(t *testing.T, _ leaving, _ string) {
 			t.Helper()
 			if _, errOut, err := d.try(t, anaPassword+"\n", "user", "reset", ana, "--password-stdin"); err != nil {
 				t.Fatal(err, errOut)
 			}
-		}},
-		{"somebody else on the same browser", func(t *testing.T, l leaving, _ string) {
-			t.Helper()
-			d.user(t, "ben@example.org", "battery staple correct horse")
-			l.b.signIn(l.b.get(d.issuer+"/login?as=other"), "ben@example.org", "battery staple correct horse")
 		}},
 	} {
 		t.Run(way.name, func(t *testing.T) {

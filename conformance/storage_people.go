@@ -24,6 +24,7 @@ func userContracts() []contract {
 		{"a search finds the beginnings of words and nothing by wildcard", userSearch},
 		{"roles are counted exactly", rolesCounted},
 		{"login reads user password and clock at once", userForLogin},
+		{"misses are counted apart where they are to be", userCounters},
 		{"racing misses are all counted", racingMisses},
 		{"bytes that are not text are not found", notText},
 		{"a consent is replaced and keeps its first date", consents},
@@ -63,8 +64,9 @@ func usersNotFound(b *bench) {
 	b.kind(err, fault.NotFound)
 	_, err = b.UserByEmail(ctx, "nobody@example.com")
 	b.kind(err, fault.NotFound)
-	_, _, _, err = b.UserForLogin(ctx, "nobody@example.com")
-	b.kind(err, fault.NotFound)
+	nobody, _, _, err := b.UserForLogin(ctx, "nobody@example.com", identity.Counter{})
+	b.must(err)
+	same(b, "nobody", nobody.ID, "")
 	b.kind(b.UpdateUser(ctx, identity.User{ID: "nobody", Email: "x"}), fault.NotFound)
 	b.kind(b.DeleteUser(ctx, "nobody"), fault.NotFound)
 	b.kind(b.SetPassword(ctx, "nobody", "hash"), fault.NotFound)
@@ -179,7 +181,7 @@ func rolesCounted(b *bench) {
 func userForLogin(b *bench) {
 	ctx := b.Context()
 	u := b.user("alice")
-	_, p, now, err := b.UserForLogin(ctx, u.Email)
+	_, p, now, err := b.UserForLogin(ctx, u.Email, identity.Counter{})
 	b.must(err)
 	same(b, "password of a user without one", p, identity.Password{})
 	if now.IsZero() {
@@ -191,13 +193,13 @@ func userForLogin(b *bench) {
 		b.must(err)
 		same(b, "failures", n, want+1)
 	}
-	_, p, now, err = b.UserForLogin(ctx, u.Email)
+	_, p, now, err = b.UserForLogin(ctx, u.Email, identity.Counter{})
 	b.must(err)
 	if p.Hash != "hash" || p.Failures != 3 || p.LastFailure.IsZero() || p.LastFailure.After(now) || p.ChangedAt.IsZero() {
 		b.Errorf("password = %+v at %v", p, now)
 	}
 	b.must(b.ClearFailures(ctx, u.ID))
-	got, p, _, err := b.UserForLogin(ctx, u.Email)
+	got, p, _, err := b.UserForLogin(ctx, u.Email, identity.Counter{})
 	b.must(err)
 	same(b, "failures after success", p.Failures, 0)
 	if got.LastLoginAt.IsZero() {
@@ -206,9 +208,51 @@ func userForLogin(b *bench) {
 	_, err = b.MissPassword(ctx, u.ID)
 	b.must(err)
 	b.must(b.SetPassword(ctx, u.ID, "other"))
-	_, p, _, err = b.UserForLogin(ctx, u.Email)
+	_, p, _, err = b.UserForLogin(ctx, u.Email, identity.Counter{})
 	b.must(err)
 	same(b, "failures after a new password", p.Failures, 0)
+}
+
+// userCounters holds that misses are counted apart where they are to be, and that a
+// password somebody else chose is marked until another is set.
+func userCounters(b *bench) {
+	ctx := b.Context()
+	u := b.user("alice")
+	b.must(b.SetPassword(ctx, u.ID, "hash"))
+	_, err := b.MissPassword(ctx, u.ID)
+	b.must(err)
+	for want := range 2 {
+		n, err := b.MissCounter(ctx, "browser")
+		b.must(err)
+		same(b, "counter", n, want+1)
+	}
+	for _, c := range []struct {
+		email string
+		by    identity.Counter
+		want  int
+	}{
+		{u.Email, identity.Counter{Name: "browser"}, 1},
+		{u.Email, identity.Counter{Name: "browser", Apart: true}, 2},
+		{u.Email, identity.Counter{Name: "other", Apart: true}, 0},
+		{"nobody@example.com", identity.Counter{Name: "browser"}, 2},
+	} {
+		_, p, now, err := b.UserForLogin(ctx, c.email, c.by)
+		b.must(err)
+		same(b, fmt.Sprint(c), p.Failures, c.want)
+		if p.LastFailure.IsZero() != (c.want == 0) || p.LastFailure.After(now) {
+			b.Errorf("%v: last failure %v at %v", c, p.LastFailure, now)
+		}
+	}
+	b.must(b.ClearCounter(ctx, "browser"))
+	b.must(b.MustChangePassword(ctx, u.ID))
+	b.must(b.RehashPassword(ctx, u.ID, "rehashed"))
+	_, p, _, err := b.UserForLogin(ctx, u.Email, identity.Counter{Name: "browser", Apart: true})
+	b.must(err)
+	same(b, "failures cleared, hash renewed, still to be changed", fmt.Sprint(p.Failures, p.Hash, p.MustChange), "0 rehashed true")
+	b.must(b.SetPassword(ctx, u.ID, "own"))
+	_, p, _, err = b.UserForLogin(ctx, u.Email, identity.Counter{})
+	b.must(err)
+	same(b, "to be changed after a change", p.MustChange, false)
 }
 
 func racingMisses(b *bench) {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/gatekeeper-oidc/gatekeeper/audit"
+	"github.com/gatekeeper-oidc/gatekeeper/identity"
 	"github.com/gatekeeper-oidc/gatekeeper/oauth2"
 	"github.com/gatekeeper-oidc/gatekeeper/storage"
 )
@@ -30,7 +31,7 @@ func TestStorageTrips(t *testing.T) {
 	}{
 		{"Client", 1, func() error { _, err := db.Client(t.Context(), "shop"); return err }},
 		{"SessionByToken", 1, func() error { _, _, err := db.SessionByToken(t.Context(), s.TokenHash); return err }},
-		{"UserForLogin", 1, func() error { _, _, _, err := db.UserForLogin(t.Context(), u.Email); return err }},
+		{"UserForLogin", 1, func() error { _, _, _, err := db.UserForLogin(t.Context(), u.Email, identity.Counter{}); return err }},
 		{"RedeemGrant", 1, func() error { _, err := db.RedeemGrant(t.Context(), g, true, e); return err }},
 		{"RedeemGrant a second time", 1, func() error { _, err := db.RedeemGrant(t.Context(), g, true, e); return err }},
 		{"RedeemGrant of an application that hears of sign-outs", 1, func() error { _, err := db.RedeemGrant(t.Context(), hearing, true, e); return err }},

@@ -6,8 +6,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/gatekeeper-oidc/gatekeeper/audit"
 	"github.com/gatekeeper-oidc/gatekeeper/internal/fault"
 )
@@ -17,7 +15,7 @@ import (
 // spent first. Faults: TooMany with RetryAfter, Unauthenticated
 // ("invalid_credentials"), Unavailable.
 func (s *Service) Authenticate(ctx context.Context, email, password string) (User, error) {
-	u, err := s.authenticate(ctx, newAttempt(ctx, email), password)
+	u, err := s.authenticate(ctx, s.newAttempt(ctx, email), password)
 	switch {
 	case err == nil:
 		s.Meter.Login("password", "ok")
@@ -35,45 +33,50 @@ func (s *Service) authenticate(ctx context.Context, a attempt, password string) 
 	if err := s.allow(ctx, a); err != nil {
 		return User{}, err
 	}
-	underWay, leave, err := s.lanes.enter(ctx, a.account, freeMisses)
+	underWay, leave, err := s.lanes.enter(ctx, a.own(), freeMisses)
 	if err != nil {
 		return User{}, err
 	}
 	defer leave()
 
-	u, p, now, err := s.lookUp(ctx, a)
+	var l lookedUp
+	l.u, l.p, l.now, err = s.Store.UserForLogin(ctx, a.email, a.counter())
 	if err != nil {
 		return User{}, fmt.Errorf("look up who signs in: %w", err)
 	}
-	if p.Hash != "" {
-		err = s.waited(p, underWay, now)
-	} else {
-		err = s.climb(ctx, a)
-	}
-	if err != nil {
+	if err := s.waited(ctx, l, underWay); err != nil {
 		return User{}, err
 	}
-	match, err := s.Hasher.Verify(ctx, p.Hash, password)
+	match, err := s.Hasher.Verify(ctx, l.p.Hash, password)
 	if err != nil {
 		return User{}, fmt.Errorf("check password: %w", err)
 	}
-	if !match || u.Status != Active {
-		return User{}, s.missed(ctx, a, u, p)
+	if !match || l.u.Status != Active {
+		return User{}, s.missed(ctx, a, l.u, l.p)
 	}
-	return s.admit(ctx, u, p, password, now)
+	if l.p.MustChange {
+		return l.u, mustChange()
+	}
+	return s.admit(ctx, a, l, password)
 }
 
-// lookUp returns zero values for an address nobody has, or that is none.
-func (s *Service) lookUp(ctx context.Context, a attempt) (User, Password, time.Time, error) {
-	u, p, now, err := s.Store.UserForLogin(ctx, a.email)
-	if fault.Is(err, fault.NotFound) {
-		return User{}, Password{}, time.Time{}, nil
+// lookedUp is what there is of whoever signs in: zero for an address nobody has, or
+// that is none, but for the misses.
+type lookedUp struct {
+	u   User
+	p   Password
+	now time.Time
+}
+
+func mustChange() error {
+	return &fault.Error{
+		Kind: fault.Forbidden, Code: "password_change_required", Rule: "password_own",
+		Detail: "Somebody else chose this password; choose one of your own first.",
 	}
-	return u, p, now, err
 }
 
 // missed counts and records a failed attempt and returns the one answer. Every
-// hundredth miss in a row locks; Unlock leaves the count, success clears it.
+// hundredth miss in a row begins a pause; success, or a new password, ends the count.
 func (s *Service) missed(ctx context.Context, a attempt, u User, p Password) error {
 	if err := s.failed(ctx, a); err != nil {
 		return err
@@ -90,17 +93,20 @@ func (s *Service) missed(ctx context.Context, a attempt, u User, p Password) err
 		e.Detail["reason"] = "wrong_password"
 	}
 	err := s.Store.InTx(ctx, func(ctx context.Context) error {
-		misses, err := s.miss(ctx, u)
+		misses, err := s.miss(ctx, a, u)
 		if err != nil {
 			return err
 		}
-		if misses > 0 {
+		if u.ID != "" {
 			e.Detail["failures"] = strconv.Itoa(misses)
 		}
-		if err := s.Trail.Record(ctx, e); err != nil || p.Hash == "" || u.Status != Active || misses%lockEvery != 0 {
-			return err
+		if a.device != "" {
+			e.Detail["browser"] = "known"
 		}
-		return s.lock(ctx, System, u.ID, map[string]string{"reason": "too_many_failures"})
+		if u.ID != "" && misses%pauseEvery == 0 {
+			e.Detail["paused_for"] = pause.String()
+		}
+		return s.Trail.Record(ctx, e)
 	})
 	if err != nil {
 		return fmt.Errorf("record failed sign-in: %w", err)
@@ -111,20 +117,18 @@ func (s *Service) missed(ctx context.Context, a attempt, u User, p Password) err
 	}
 }
 
-// miss counts a miss of u. For nobody it asks the store as often, for nobody.
-func (s *Service) miss(ctx context.Context, u User) (int, error) {
-	if u.ID != "" {
+// miss counts a miss of u: with the account, or under the counter of the browser, or
+// of an account that is not there.
+func (s *Service) miss(ctx context.Context, a attempt, u User) (int, error) {
+	if u.ID != "" && a.device == "" {
 		return s.Store.MissPassword(ctx, u.ID)
 	}
-	_, err := s.Store.User(ctx, uuid.Nil.String())
-	if fault.Is(err, fault.NotFound) {
-		err = nil
-	}
-	return 0, err
+	return s.Store.MissCounter(ctx, a.own())
 }
 
 // admit forgets the misses, brings the hash up to date and records the sign-in.
-func (s *Service) admit(ctx context.Context, u User, p Password, password string, now time.Time) (User, error) {
+func (s *Service) admit(ctx context.Context, a attempt, l lookedUp, password string) (User, error) {
+	u, p := l.u, l.p
 	rehashed := ""
 	if s.Hasher.NeedsRehash(p.Hash) {
 		var err error
@@ -135,12 +139,17 @@ func (s *Service) admit(ctx context.Context, u User, p Password, password string
 	}
 	err := s.Store.InTx(ctx, func(ctx context.Context) error {
 		if rehashed != "" {
-			if err := s.Store.SetPassword(ctx, u.ID, rehashed); err != nil {
+			if err := s.Store.RehashPassword(ctx, u.ID, rehashed); err != nil {
 				return err
 			}
 		}
 		if err := s.Store.ClearFailures(ctx, u.ID); err != nil {
 			return err
+		}
+		if a.device != "" && p.Failures > 0 {
+			if err := s.Store.ClearCounter(ctx, a.device); err != nil {
+				return err
+			}
 		}
 		return s.Trail.Record(ctx, audit.Event{
 			Kind: audit.LoginSucceeded, Actor: Actor(u.ID), Subject: u.ID,
@@ -150,6 +159,6 @@ func (s *Service) admit(ctx context.Context, u User, p Password, password string
 	if err != nil {
 		return User{}, fmt.Errorf("record sign-in: %w", err)
 	}
-	u.LastLoginAt = now
+	u.LastLoginAt = l.now
 	return u, nil
 }

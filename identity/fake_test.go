@@ -27,6 +27,7 @@ type fakeStore struct {
 type tables struct {
 	users    map[string]User
 	pass     map[string]Password
+	misses   map[string]Password // by counter
 	sessions map[string]Session
 	grants   map[string][]string // live ones, by user
 	setup    []byte
@@ -38,7 +39,7 @@ type txKey struct{}
 
 func newFakeStore(clock func() time.Time) *fakeStore {
 	return &fakeStore{clock: clock, calls: map[string]int{}, data: tables{
-		users: map[string]User{}, pass: map[string]Password{}, sessions: map[string]Session{}, grants: map[string][]string{},
+		users: map[string]User{}, pass: map[string]Password{}, misses: map[string]Password{}, sessions: map[string]Session{}, grants: map[string][]string{},
 	}}
 }
 
@@ -62,7 +63,7 @@ func (f *fakeStore) snapshot() tables {
 	defer f.mu.Unlock()
 	saved := f.data
 	saved.users, saved.pass, saved.sessions = maps.Clone(saved.users), maps.Clone(saved.pass), maps.Clone(saved.sessions)
-	saved.grants = maps.Clone(saved.grants)
+	saved.grants, saved.misses = maps.Clone(saved.grants), maps.Clone(saved.misses)
 	return saved
 }
 
@@ -176,14 +177,59 @@ func (f *fakeStore) ActiveWithRole(ctx context.Context, role string) (ids []stri
 	return ids, err
 }
 
-func (f *fakeStore) UserForLogin(ctx context.Context, email string) (User, Password, time.Time, error) {
+func (f *fakeStore) UserForLogin(ctx context.Context, email string, c Counter) (User, Password, time.Time, error) {
 	u, err := f.UserByEmail(ctx, email)
-	if err != nil {
+	if err != nil && !fault.Is(err, fault.NotFound) {
 		return User{}, Password{}, time.Time{}, err
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return u, f.data.pass[u.ID], f.clock(), nil
+	p := f.data.pass[u.ID]
+	if m := f.data.misses[c.Name]; c.Apart || u.ID == "" {
+		p.Failures, p.LastFailure = m.Failures, m.LastFailure
+	}
+	return u, p, f.clock(), nil
+}
+
+func (f *fakeStore) RehashPassword(ctx context.Context, userID, hash string) error {
+	unlock, err := f.call(ctx, "RehashPassword")
+	defer unlock()
+	p := f.data.pass[userID]
+	p.Hash = hash
+	f.data.pass[userID] = p
+	return err
+}
+
+func (f *fakeStore) MustChangePassword(ctx context.Context, userID string) error {
+	unlock, err := f.call(ctx, "MustChangePassword")
+	defer unlock()
+	p := f.data.pass[userID]
+	p.MustChange = true
+	f.data.pass[userID] = p
+	return err
+}
+
+func (f *fakeStore) MissCounter(ctx context.Context, counter string) (int, error) {
+	unlock, err := f.call(ctx, "MissCounter")
+	defer unlock()
+	p := f.data.misses[counter]
+	p.Failures, p.LastFailure = f.next(p), f.clock()
+	f.data.misses[counter] = p
+	return p.Failures, err
+}
+
+func (f *fakeStore) next(p Password) int {
+	if f.clock().Sub(p.LastFailure) > MissMemory {
+		return 1
+	}
+	return p.Failures + 1
+}
+
+func (f *fakeStore) ClearCounter(ctx context.Context, counter string) error {
+	unlock, err := f.call(ctx, "ClearCounter")
+	defer unlock()
+	delete(f.data.misses, counter)
+	return err
 }
 
 func (f *fakeStore) SetPassword(ctx context.Context, userID, hash string) error {
@@ -200,7 +246,7 @@ func (f *fakeStore) MissPassword(ctx context.Context, userID string) (int, error
 		return 0, cmpErr(err, fault.Missing("user", userID))
 	}
 	p := f.data.pass[userID]
-	p.Failures, p.LastFailure = p.Failures+1, f.clock()
+	p.Failures, p.LastFailure = f.next(p), f.clock()
 	f.data.pass[userID] = p
 	return p.Failures, nil
 }
@@ -224,6 +270,11 @@ func (f *fakeStore) ClearFailures(ctx context.Context, userID string) error {
 func (f *fakeStore) PutSession(ctx context.Context, s Session) error {
 	unlock, err := f.call(ctx, "PutSession")
 	defer unlock()
+	for _, o := range f.data.sessions {
+		if o.ID != s.ID && bytes.Equal(o.TokenHash, s.TokenHash) {
+			return &fault.Error{Kind: fault.Conflict, Code: "conflict"}
+		}
+	}
 	f.data.sessions[s.ID] = s
 	return err
 }

@@ -47,8 +47,8 @@ func (p Policy) orDefault() Policy {
 	return p
 }
 
-// Service holds the rules about people. Every field but Meter and Policy is
-// required. A Service must not be copied after first use.
+// Service holds the rules about people. Every field but Meter, Policy and, in tests,
+// Key is required. A Service must not be copied after first use.
 type Service struct {
 	Store  Store
 	Trail  Recorder
@@ -57,6 +57,7 @@ type Service struct {
 	Meter  *meter.Meter
 	Policy Policy
 	Now    func() time.Time
+	Key    [32]byte // names what limits and counters are kept under
 
 	lanes lanes
 }

@@ -1,7 +1,9 @@
 package identity
 
 import (
+	"bytes"
 	"context"
+	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
@@ -33,7 +35,25 @@ const (
 // the user was locked meanwhile.
 func (s *Service) Begin(ctx context.Context, u User, previous *Session, amr ...string) (Session, string, error) {
 	token, hash := newToken()
-	next := s.fresh(ctx, u, hash, amr)
+	next, err := s.begin(ctx, s.fresh(ctx, u, hash, amr), u, previous)
+	return next, token, err
+}
+
+// BeginOnce is Begin for a form that may have been sent more than once: one attempt
+// of one person is one session, under one cookie value, however often it arrives.
+func (s *Service) BeginOnce(ctx context.Context, attempt []byte, u User, previous *Session, amr ...string) (Session, string, error) {
+	m := hmac.New(sha256.New, s.Key[:])
+	_, _ = fmt.Fprintf(m, "session of %s\x00%x", u.ID, attempt) // never fails
+	token := base64.RawURLEncoding.EncodeToString(m.Sum(nil))
+	hash, _ := tokenHash(token)
+	next, err := s.begin(ctx, s.fresh(ctx, u, hash, amr), u, previous)
+	if fault.Is(err, fault.Conflict) { // that session is over, and stays so
+		return s.Begin(ctx, u, previous, amr...)
+	}
+	return next, token, err
+}
+
+func (s *Service) begin(ctx context.Context, next Session, u User, previous *Session) (Session, error) {
 	err := s.Store.InTx(ctx, func(ctx context.Context) error {
 		standing, err := s.Store.User(ctx, u.ID)
 		if err != nil {
@@ -48,6 +68,10 @@ func (s *Service) Begin(ctx context.Context, u User, previous *Session, amr ...s
 		live, err := s.Store.Sessions(ctx, u.ID)
 		if err != nil {
 			return err
+		}
+		if i := slices.IndexFunc(live, func(l Session) bool { return bytes.Equal(l.TokenHash, next.TokenHash) }); i >= 0 {
+			next = live[i]
+			return nil
 		}
 		renewed, err := s.takeOver(ctx, previous, live)
 		if err != nil {
@@ -72,9 +96,9 @@ func (s *Service) Begin(ctx context.Context, u User, previous *Session, amr ...s
 		return s.Trail.Record(ctx, e)
 	})
 	if err != nil {
-		return Session{}, "", fmt.Errorf("begin session of user %s: %w", u.ID, err)
+		return Session{}, fmt.Errorf("begin session of user %s: %w", u.ID, err)
 	}
-	return next, token, nil
+	return next, nil
 }
 
 // fresh returns a new session of u, not yet stored.

@@ -273,7 +273,7 @@ func TestParallelMissesAreAllCounted(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		_, p, _, err := nodes[0].Store.UserForLogin(t.Context(), u.Email)
+		_, p, _, err := nodes[0].Store.UserForLogin(t.Context(), u.Email, identity.Counter{})
 		if err != nil || int64(p.Failures) != judged.Load() || judged.Load() > 10 || judged.Load() == 0 {
 			t.Errorf("got %d judged and %d counted, %v; want the same, at most five a node", judged.Load(), p.Failures, err)
 		}

@@ -2,11 +2,13 @@ package identity
 
 import (
 	"context"
+	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"net/netip"
-	"strconv"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/gatekeeper-oidc/gatekeeper/audit"
@@ -15,31 +17,61 @@ import (
 )
 
 const (
-	freeMisses   = 5              // wrong passwords in a row before delays begin
-	maxDelay     = time.Minute    // the longest delay
-	rungs        = freeMisses + 6 // misses until the delay is maxDelay
-	rungMemory   = 24 * time.Hour // how long a miss on an account that is not there counts
-	lockEvery    = 100            // wrong passwords in a row (NIST SP 800-63B-4 section 3.2.2)
-	unknownPlace = "unknown"      // a request without an address is limited too, never free
+	freeMisses   = 5           // wrong passwords in a row before delays begin
+	maxDelay     = time.Minute // the longest delay between two tries
+	pauseEvery   = 100         // wrong passwords in a row (NIST SP 800-63B-4 section 3.2.2)
+	pause        = time.Hour   // after each pauseEvery of them; it ends by itself
+	unknownPlace = "unknown"   // a request without an address is limited too, never free
 
 	noLimit = 1 << 20          // a burst nobody reaches: the bucket counts and refuses nothing
 	residue = time.Millisecond // more than looking leaves in a bucket
 )
 
-// An attempt is one try to sign in, by what it is limited under. The names are
-// hashes: the state behind the limits holds nobody's address in clear.
+// MissMemory is how long a miss counts after the last one, with an account or
+// without.
+const MissMemory = 30 * 24 * time.Hour
+
+// An attempt is one try to sign in, by what it is limited under. The names are keyed
+// hashes: neither the limits nor the store hold what somebody typed.
 type attempt struct {
 	email   string // "" if it is none
 	account string
 	address string
+	device  string // "" if the browser has not signed in to the account before
 }
 
-func newAttempt(ctx context.Context, typed string) attempt {
-	email, err := NormalizeEmail(typed)
-	if err != nil {
-		email = ""
+// newAttempt names an attempt. What is no address has a name of its own for each
+// network: a slip of one person is not counted with another's.
+func (s *Service) newAttempt(ctx context.Context, typed string) attempt {
+	a := attempt{address: s.mac("address", place(ctx))}
+	var err error
+	if a.email, err = NormalizeEmail(typed); err != nil {
+		a.email, a.account = "", s.mac("typed", place(ctx), strings.TrimSpace(fold(strings.ToValidUTF8(typed, "?"))))
+		return a
 	}
-	return attempt{email: email, account: digest(email), address: digest(place(ctx))}
+	a.account = s.mac("account", a.email)
+	a.device = s.known(ctx, a.account)
+	return a
+}
+
+// own is what counts the attempt: the browser it comes from, if that is known, and
+// else the account.
+func (a attempt) own() string {
+	if a.device != "" {
+		return a.device
+	}
+	return a.account
+}
+
+func (a attempt) counter() Counter { return Counter{Name: a.own(), Apart: a.device != ""} }
+
+// mac names parts under the key of this server's.
+func (s *Service) mac(parts ...string) string {
+	m := hmac.New(sha256.New, s.Key[:])
+	for _, p := range parts {
+		_, _ = fmt.Fprintf(m, "%d:%s", len(p), p) // never fails
+	}
+	return hex.EncodeToString(m.Sum(nil)[:16])
 }
 
 // place returns the network the request came from: an IPv4 address or an IPv6
@@ -57,20 +89,20 @@ func place(ctx context.Context) string {
 	}
 }
 
-func digest(s string) string {
-	sum := sha256.Sum256([]byte(s))
-	return hex.EncodeToString(sum[:16])
-}
-
 // A bucket is a limit under one name.
 type bucket struct {
 	name string
 	rule ratelimit.Rule
 }
 
-// failures returns the buckets a failed attempt is charged to.
+// failures returns the buckets a failed attempt is charged to. A browser that is
+// known has one of its own: what others do at the same address, or to the same
+// account, is not held against it.
 func (a attempt) failures() []bucket {
 	rules := ratelimit.Defaults()
+	if a.device != "" {
+		return []bucket{{a.device, rules.LoginAccount}}
+	}
 	return []bucket{{a.address, rules.LoginAddress}, {a.address + ":" + a.account, rules.LoginAccount}}
 }
 
@@ -102,8 +134,12 @@ func charge(ctx context.Context, src ratelimit.Source, b bucket) error {
 // allow refuses the attempt if the failures before it filled a bucket. Only
 // failures are charged: a thousand people who share an address may sign in.
 func (s *Service) allow(ctx context.Context, a attempt) error {
-	_, spray := a.spray()
-	for _, b := range append(a.failures(), spray) {
+	buckets := a.failures()
+	if a.device == "" {
+		_, spray := a.spray()
+		buckets = append(buckets, spray)
+	}
+	for _, b := range buckets {
 		left, err := fill(ctx, s.Limits, b)
 		if err != nil {
 			return err
@@ -119,13 +155,15 @@ func (s *Service) allow(ctx context.Context, a attempt) error {
 // failed charges the buckets of a failed attempt.
 func (s *Service) failed(ctx context.Context, a attempt) error {
 	buckets := a.failures()
-	seen, spray := a.spray()
-	wait, err := s.Limits.Advance(ctx, seen.name, seen.rule)
-	if err != nil {
-		return fmt.Errorf("charge limit %s: %w", seen.rule.Name, err)
-	}
-	if wait == 0 {
-		buckets = append(buckets, spray)
+	if a.device == "" {
+		seen, spray := a.spray()
+		wait, err := s.Limits.Advance(ctx, seen.name, seen.rule)
+		if err != nil {
+			return fmt.Errorf("charge limit %s: %w", seen.rule.Name, err)
+		}
+		if wait == 0 {
+			buckets = append(buckets, spray)
+		}
 	}
 	for _, b := range buckets {
 		if err := charge(ctx, s.Limits, b); err != nil {
@@ -146,12 +184,39 @@ func delay(misses int) time.Duration {
 
 // waited refuses the attempt if the delay after the last miss is not over, or if
 // others under way with it could be the misses that begin it. now is the clock
-// the last miss was stamped by.
-func (s *Service) waited(p Password, underWay int, now time.Time) error {
+// the last miss was stamped by. Whether there is an account makes no difference.
+func (s *Service) waited(ctx context.Context, l lookedUp, underWay int) error {
+	p, since := l.p, l.now.Sub(l.p.LastFailure)
+	if since > MissMemory {
+		p.Failures = 0
+	}
 	if underWay > 1 && p.Failures+underWay > freeMisses {
 		return s.delayed(max(delay(p.Failures), time.Second))
 	}
-	return s.delayed(delay(p.Failures) - now.Sub(p.LastFailure))
+	wait := delay(p.Failures)
+	if p.Failures > 0 && p.Failures%pauseEvery == 0 && since < pause {
+		alone, err := s.alone(ctx, l.u)
+		if err != nil {
+			return err
+		}
+		if !alone {
+			wait = pause
+		}
+	}
+	return s.delayed(wait - since)
+}
+
+// alone reports whether u is the only administrator who may sign in: strangers must
+// not be able to keep the last one out.
+func (s *Service) alone(ctx context.Context, u User) (bool, error) {
+	if !slices.Contains(u.Roles, RoleAdmin) {
+		return false, nil
+	}
+	ids, err := s.Store.ActiveWithRole(ctx, RoleAdmin)
+	if err != nil {
+		return false, fmt.Errorf("look for other administrators: %w", err)
+	}
+	return len(ids) == 1 && ids[0] == u.ID, nil
 }
 
 func (s *Service) delayed(wait time.Duration) error {
@@ -160,39 +225,6 @@ func (s *Service) delayed(wait time.Duration) error {
 	}
 	s.Meter.RateLimited("login.delay")
 	return tooMany("login.delay", wait)
-}
-
-// climb does for an account without a password what waited does for one with: its
-// misses are rungs, buckets of one attempt each, and the delay is a bucket that
-// the last miss filled. An operator's scaling of the limits must not tell the two
-// apart, so it is taken off.
-func (s *Service) climb(ctx context.Context, a attempt) error {
-	src := s.Limits
-	if scaled, ok := src.(ratelimit.Scaled); ok {
-		src = scaled.Source
-	}
-	left, err := fill(ctx, src, bucket{a.account, ratelimit.Rule{Name: "login.delay"}})
-	if err != nil {
-		return err
-	}
-	if left > residue {
-		return s.delayed(left)
-	}
-	misses := 1
-	for ; misses < rungs; misses++ {
-		name := a.account + ":" + strconv.Itoa(misses)
-		taken, err := src.Advance(ctx, name, ratelimit.Rule{Name: "login.miss", Burst: 1, Period: rungMemory})
-		if err != nil {
-			return fmt.Errorf("count miss: %w", err)
-		}
-		if taken == 0 {
-			break
-		}
-	}
-	if d := delay(misses); d > 0 {
-		return charge(ctx, src, bucket{a.account, ratelimit.Rule{Name: "login.delay", Period: d}})
-	}
-	return nil
 }
 
 // tooMany rounds up to whole seconds, which is what Retry-After can say, but for a

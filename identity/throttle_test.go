@@ -150,7 +150,7 @@ func TestScaledLimits(t *testing.T) {
 		judged := 0
 		for range 100 {
 			w.clock.advance(time.Millisecond)
-			a := newAttempt(from(t, "192.0.2.1"), "alice@example.org")
+			a := w.newAttempt(from(t, "192.0.2.1"), "alice@example.org")
 			if w.allow(t.Context(), a) == nil {
 				judged++
 				if err := w.failed(t.Context(), a); err != nil {

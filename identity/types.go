@@ -82,6 +82,14 @@ type Password struct {
 	Failures    int       // consecutive
 	LastFailure time.Time // by the database's clock
 	ChangedAt   time.Time
+	MustChange  bool // somebody else chose it: a sign-in needs another first
+}
+
+// A Counter is where an attempt's misses are counted if not with the account: Apart
+// for a browser that has signed in before, else only where there is no account.
+type Counter struct {
+	Name  string // a keyed hash
+	Apart bool
 }
 
 // MarshalJSON refuses: a credential never leaves the program.
@@ -133,11 +141,19 @@ type Store interface {
 	ActiveWithRole(ctx context.Context, role string) (ids []string, err error)
 
 	// UserForLogin returns the user, their password row and the database's clock
-	// in one round trip. A user without a password has a zero Password.
-	UserForLogin(ctx context.Context, email string) (u User, p Password, now time.Time, err error)
-	SetPassword(ctx context.Context, userID, hash string) error // resets Failures
-	// MissPassword adds one to the consecutive failures, atomically, and returns the sum.
+	// in one round trip: a zero User if there is none, which is no error. A user
+	// without a password has no Hash. Failures are the counter's where c says so, or
+	// where there is no user.
+	UserForLogin(ctx context.Context, email string, c Counter) (u User, p Password, now time.Time, err error)
+	SetPassword(ctx context.Context, userID, hash string) error    // resets Failures and MustChange
+	RehashPassword(ctx context.Context, userID, hash string) error // the same password in another form
+	MustChangePassword(ctx context.Context, userID string) error
+	// MissPassword adds one to the consecutive failures, atomically, and returns the
+	// sum; it begins again if the last was longer than MissMemory ago. MissCounter
+	// does so for a counter that belongs to no account.
 	MissPassword(ctx context.Context, userID string) (failures int, err error)
+	MissCounter(ctx context.Context, counter string) (failures int, err error)
+	ClearCounter(ctx context.Context, counter string) error
 	ClearFailures(ctx context.Context, userID string) error // and sets LastLoginAt
 
 	PutSession(ctx context.Context, s Session) error // upsert by ID

@@ -297,7 +297,8 @@ func (s *Service) Unlock(ctx context.Context, actor, userID string) error {
 
 // SetPassword replaces a password and ends every session of the user but those in
 // keep. With none to keep it is a reset: somebody else may have had the account,
-// so every grant goes too. Faults: NotFound, Invalid ("weak_password"), Unavailable.
+// so every grant goes too. What somebody else chose is to be changed at the next
+// sign-in. Faults: NotFound, Invalid ("weak_password"), Unavailable.
 func (s *Service) SetPassword(ctx context.Context, actor, userID, password string, keep ...string) error {
 	u, err := s.User(ctx, userID)
 	if err != nil {
@@ -315,13 +316,19 @@ func (s *Service) SetPassword(ctx context.Context, actor, userID, password strin
 		if err != nil {
 			return err
 		}
-		e := audit.Event{Kind: audit.PasswordChanged, Actor: actor, Subject: userID, Sessions: ended}
+		e := audit.Event{Kind: audit.PasswordChanged, Actor: actor, Subject: userID, Sessions: ended, Detail: map[string]string{}}
+		if actor != Actor(userID) {
+			e.Detail["must_change"] = "true"
+			if err := s.Store.MustChangePassword(ctx, userID); err != nil {
+				return err
+			}
+		}
 		if len(keep) == 0 {
 			revoked, err := s.Store.RevokeGrants(ctx, userID, "")
 			if err != nil {
 				return err
 			}
-			e.Detail = map[string]string{"grants": strconv.Itoa(len(revoked))}
+			e.Detail["grants"] = strconv.Itoa(len(revoked))
 		}
 		return s.Trail.Record(ctx, e)
 	})

@@ -18,6 +18,7 @@ import (
 
 const (
 	pathLogin   = "/login"
+	pathReplace = "/login/password"
 	pathCancel  = "/login/cancel"
 	pathSelect  = "/login/select"
 	pathSignUp  = "/signup"
@@ -36,7 +37,9 @@ type Flow interface {
 // A People knows who people are; identity.Service is one.
 type People interface {
 	Authenticate(ctx context.Context, email, password string) (identity.User, error)
-	Begin(ctx context.Context, u identity.User, previous *identity.Session, amr ...string) (identity.Session, string, error)
+	BeginOnce(ctx context.Context, attempt []byte, u identity.User, previous *identity.Session, amr ...string) (identity.Session, string, error)
+	Device(ctx context.Context, email string) string
+	Replace(ctx context.Context, email, current, next string) (identity.User, error)
 	CreateUser(ctx context.Context, actor string, n identity.NewUser) (identity.User, error)
 	SetupOpen(ctx context.Context, token string) (bool, error)
 	CompleteSetup(ctx context.Context, token string, n identity.NewUser) (identity.User, error)
@@ -81,6 +84,8 @@ func (h *Handler) Routes(m *web.Mux) {
 	h.mux = m
 	m.Page("GET "+pathLogin, h.show)
 	m.Page("POST "+pathLogin, h.submit)
+	m.Page("GET "+pathReplace, h.backToLogin)
+	m.Page("POST "+pathReplace, h.replace)
 	m.Page("POST "+pathCancel, h.cancel)
 	m.Page("GET "+pathSelect, h.choices)
 	m.Page("POST "+pathSelect, h.choose)

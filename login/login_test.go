@@ -211,7 +211,9 @@ func TestTheChoiceIsOfTheAccountShown(t *testing.T) {
 	p := b.asks(request{Prompt: []string{"select_account"}})
 	b.signIn(b.get("/login?as=other"), ben, password) // in another tab
 	action, f := p.form("submit")
-	b.post(action, f).wants(http.StatusOK, ben) // the page again, for who it is now
+	p = b.post(action, f)
+	p.wants(http.StatusForbidden, "out of date")
+	b.get(attr(p.find("id", "again"), "href")).wants(http.StatusOK, ben) // the page again, for who it is now
 }
 
 // TestAChoiceIsNoSignIn: whoever chooses an account has proved nothing, even in the

@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"github.com/gatekeeper-oidc/gatekeeper/identity"
+	"github.com/gatekeeper-oidc/gatekeeper/internal/fault"
 	"github.com/gatekeeper-oidc/gatekeeper/oauth2"
 	"github.com/gatekeeper-oidc/gatekeeper/templates"
 )
@@ -89,6 +90,9 @@ func (h *Handler) submit(w http.ResponseWriter, r *http.Request) error {
 	if err == nil {
 		return see(w, r, v.onward())
 	}
+	if fault.Of(err).Code == "password_change_required" {
+		return h.mux.Render(w, http.StatusOK, h.replacePage(w, r, v, form.Get("login")))
+	}
 	refused, status, err := Refuse(h.mux, w, r, err)
 	if err != nil {
 		return err
@@ -109,11 +113,13 @@ func (h *Handler) enter(w http.ResponseWriter, r *http.Request, u identity.User,
 	if s, _, ok := identity.FromContext(ctx); ok {
 		previous = &s
 	}
-	s, token, err := h.cfg.People.Begin(ctx, u, previous, "pwd")
+	s, token, err := h.cfg.People.BeginOnce(ctx, h.mux.Attempt(r), u, previous, "pwd")
 	if err != nil {
 		return fmt.Errorf("begin a session: %w", err)
 	}
 	h.mux.SetCookie(w, Cookie, token)
+	h.mux.SetLastingCookie(w, DeviceCookie, h.cfg.People.Device(ctx, u.Email), keepDevice)
+	h.mux.RenewForms(w, r)
 	h.mux.BrowserState(w, r, s.ID)
 	if in.ID == "" {
 		return nil

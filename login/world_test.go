@@ -86,7 +86,7 @@ func newWorld(t *testing.T, signUp bool) *world {
 	issuer, _ := url.Parse("http://" + w.Listener.Addr().String())
 	w.mux, err = web.New(web.Config{
 		Issuer: issuer, FormKey: [32]byte{1}, Pages: pages, Log: slog.New(slog.DiscardHandler), Now: w.now, Refused: trail.Refuse,
-		Session: login.Session(w, func(r *http.Request) string { return w.mux.Cookie(r, login.Cookie) }),
+		Session: login.Session(w, func(r *http.Request, name string) string { return w.mux.Cookie(r, name) }),
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -201,6 +201,7 @@ func (h *Handler) end(w http.ResponseWriter, r *http.Request, req signOut) error
 func (h *Handler) leave(w http.ResponseWriter, r *http.Request, req signOut, frames []string) error {
 	h.mux.DropCookie(w, h.cfg.SessionCookie)
 	h.mux.BrowserState(w, r, "")
+	h.mux.ForgetBrowser(w, r)
 	w.Header().Set("Clear-Site-Data", clearSite)
 	if shown := web.AllowFrames(w, frames); len(shown) > 0 {
 		page := templates.SignedOut{Locale: h.locale(r, req.Locales), Application: req.Client.Name, ReturnURL: req.Client.ClientURI, Frames: shown}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/gatekeeper-oidc/gatekeeper/identity"
 )
 
 // How long what is over stays, for those who want to know why and for clocks that
@@ -41,6 +43,7 @@ var (
 		sweepOf("device_codes", keepToken, "id", "expires_at <= $1"),
 		sweepOf("sessions", keepSession, "id", "expires_at <= $1"),
 		sweepOf("sessions", keepSession, "id", "ended_at <> 0 AND ended_at <= $1"),
+		sweepOf("login_misses", identity.MissMemory, "counter", "last_failure_at <= $1"), // from when it would begin again
 		sweepOf("signing_keys", keepKey, "id", "remove_at <= $1"),
 		sweepOf("signing_keys", keepKey, "id", "revoked_at <> 0 AND revoked_at <= $1"),
 	}

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/gatekeeper-oidc/gatekeeper/identity"
 )
@@ -39,12 +38,21 @@ var (
 		`SELECT id FROM users WHERE roles <> '[]' AND roles::jsonb ? $1 AND status = 'active' ORDER BY id FOR NO KEY UPDATE`,
 		`SELECT id FROM users WHERE roles <> '[]' AND status = 'active' AND EXISTS (SELECT 1 FROM json_each(users.roles) WHERE value = $1) ORDER BY id`)
 
-	queryUserForLogin = both(`SELECT ` + userColumns + `, coalesce(p.hash, ''), coalesce(p.failures, 0), coalesce(p.last_failure_at, 0), coalesce(p.changed_at, 0), {now}
-		FROM users u LEFT JOIN passwords p ON p.user_id = u.id WHERE u.email = $1`)
-	querySetPassword = both(`INSERT INTO passwords (user_id, hash, failures, last_failure_at, changed_at) VALUES ($1, $2, 0, 0, {now})
-		ON CONFLICT (user_id) DO UPDATE SET hash = excluded.hash, failures = 0, changed_at = excluded.changed_at`)
+	// One row for everybody, whoever is there: the work does not tell.
+	queryUserForLogin = both(`SELECT ` + outerUserColumns + `, coalesce(p.hash, ''), coalesce(p.failures, 0), coalesce(p.last_failure_at, 0), coalesce(p.changed_at, 0),
+		coalesce(p.must_change, FALSE), coalesce(m.failures, 0), coalesce(m.last_failure_at, 0), {now}
+		FROM (SELECT 1 AS one) o LEFT JOIN users u ON u.email = $1 LEFT JOIN passwords p ON p.user_id = u.id LEFT JOIN login_misses m ON m.counter = $2`)
+	querySetPassword = both(`INSERT INTO passwords (user_id, hash, failures, last_failure_at, changed_at, must_change) VALUES ($1, $2, 0, 0, {now}, FALSE)
+		ON CONFLICT (user_id) DO UPDATE SET hash = excluded.hash, failures = 0, changed_at = excluded.changed_at, must_change = FALSE`)
+	queryMustChange   = both(`UPDATE passwords SET must_change = TRUE WHERE user_id = $1`)
+	queryRehash       = both(`UPDATE passwords SET hash = $2 WHERE user_id = $1`)
 	queryMissPassword = both(`INSERT INTO passwords (user_id, hash, failures, last_failure_at, changed_at) VALUES ($1, '', 1, {now}, 0)
-		ON CONFLICT (user_id) DO UPDATE SET failures = passwords.failures + 1, last_failure_at = excluded.last_failure_at RETURNING failures`)
+		ON CONFLICT (user_id) DO UPDATE SET failures = CASE WHEN passwords.last_failure_at < {now} - $2 THEN 1 ELSE passwords.failures + 1 END,
+			last_failure_at = excluded.last_failure_at RETURNING failures`)
+	queryMissCounter = both(`INSERT INTO login_misses (counter, failures, last_failure_at) VALUES ($1, 1, {now})
+		ON CONFLICT (counter) DO UPDATE SET failures = CASE WHEN login_misses.last_failure_at < {now} - $2 THEN 1 ELSE login_misses.failures + 1 END,
+			last_failure_at = excluded.last_failure_at RETURNING failures`)
+	queryClearCounter  = both(`DELETE FROM login_misses WHERE counter = $1`)
 	queryClearFailures = both(`UPDATE passwords SET failures = 0 WHERE user_id = $1 AND failures <> 0`)
 	querySignedIn      = both(`UPDATE users SET last_login_at = {now} WHERE id = $1 RETURNING id`)
 )
@@ -151,41 +159,4 @@ func (d *DB) CountUsersWithRole(ctx context.Context, role string) (n int, err er
 // ActiveWithRole implements identity.Store.
 func (d *DB) ActiveWithRole(ctx context.Context, role string) ([]string, error) {
 	return d.ids(ctx, queryActiveRole, role)
-}
-
-// UserForLogin implements identity.Store.
-func (d *DB) UserForLogin(ctx context.Context, email string) (identity.User, identity.Password, time.Time, error) {
-	var r userRow
-	var p identity.Password
-	var missed, changed, now int64
-	dest := append(r.dest(), &p.Hash, &p.Failures, &missed, &changed, &now)
-	if err := d.one(ctx, queryUserForLogin, []any{email}, dest...); err != nil {
-		return identity.User{}, identity.Password{}, time.Time{}, missing(err, "user", email)
-	}
-	p.LastFailure, p.ChangedAt = instant(missed), instant(changed)
-	u, err := r.user()
-	return u, p, instant(now), err
-}
-
-// SetPassword implements identity.Store.
-func (d *DB) SetPassword(ctx context.Context, userID, hash string) error {
-	_, err := d.exec(ctx, querySetPassword, userID, hash)
-	return orphan(err, userID)
-}
-
-// MissPassword implements identity.Store.
-func (d *DB) MissPassword(ctx context.Context, userID string) (failures int, err error) {
-	err = d.one(ctx, queryMissPassword, []any{userID}, &failures)
-	return failures, orphan(err, userID)
-}
-
-// ClearFailures implements identity.Store.
-func (d *DB) ClearFailures(ctx context.Context, userID string) error {
-	return d.InTx(ctx, func(ctx context.Context) error {
-		if _, err := d.exec(ctx, queryClearFailures, userID); err != nil {
-			return err
-		}
-		var id string
-		return missing(d.one(ctx, querySignedIn, []any{userID}, &id), "user", userID)
-	})
 }

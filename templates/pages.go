@@ -47,6 +47,18 @@ type Login struct {
 
 func (Login) page() string { return "login" }
 
+// Replace asks for a new password where somebody else chose the old one.
+type Replace struct {
+	Locale
+	Form        Form
+	App         App // zero when nobody asked
+	Login       string
+	MinPassword int
+	Refused     Refused
+}
+
+func (Replace) page() string { return "replace" }
+
 // SelectAccount asks which account to go on with.
 type SelectAccount struct {
 	Locale
@@ -149,9 +161,14 @@ func (SignedOut) page() string { return "signedout" }
 // Problem tells a person that something was refused or failed.
 type Problem struct {
 	Locale
-	Status                   int    // of HTTP; picks the title in the page's language
-	Title, Detail, Reference string // Title where Status picks none
-	Facts                    []Fact // shown in development only
+	Status    int    // of HTTP; picks the title in the page's language, where Code does not
+	Title     string // where neither picks one
+	Rule      string // what decided; picks the reason in the page's language
+	Detail    string // the reason, in English, where Rule picks none
+	Code      string // what developers know it by, "" to leave it out
+	Reference string // "" if nobody could look it up
+	Again     string // URL of the page to try once more, "" if that does not help
+	Facts     []Fact // shown in development only
 }
 
 // A Fact is one row of a decision trace.

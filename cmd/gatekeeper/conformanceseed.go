@@ -105,21 +105,19 @@ func (a *app) seedPerson(ctx context.Context, b *backend, o seedOptions) (string
 		return "", err
 	}
 	have, err := b.User(ctx, o.user)
-	if fault.Is(err, fault.NotFound) {
-		_, err = b.CreateUser(ctx, admin.UserInput{Email: o.user, EmailVerified: true, Password: password, Profile: standardClaims()})
-		return password, err
-	}
-	if err != nil {
+	switch {
+	case fault.Is(err, fault.NotFound):
+	case err != nil:
 		return "", err
-	}
-	if len(have.Roles) > 0 {
+	case len(have.Roles) > 0:
 		return "", usagef("%s holds roles; the password of a person for tests is printed, so choose another with --user", o.user)
+	default: // anew: a password that is set for somebody is to be changed at the next sign-in
+		if err := b.DeleteUser(ctx, have.ID); err != nil {
+			return "", err
+		}
 	}
-	have.EmailVerified, have.Profile = true, standardClaims()
-	if _, err := b.UpdateUser(ctx, have); err != nil {
-		return "", err
-	}
-	return password, b.SetPassword(ctx, o.user, password)
+	_, err = b.CreateUser(ctx, admin.UserInput{Email: o.user, EmailVerified: true, Password: password, Profile: standardClaims()})
+	return password, err
 }
 
 // seedClients makes, or makes again, the applications: three for every plan, and two

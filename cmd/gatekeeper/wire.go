@@ -96,7 +96,7 @@ func wire(ctx context.Context, cfg *config.Config, w world) (_ *program, err err
 		return nil, err
 	}
 	p.people = &identity.Service{
-		Store: p.DB, Trail: p.trail, Limits: p.limits, Meter: p.meter, Now: now,
+		Store: p.DB, Trail: p.trail, Limits: p.limits, Meter: p.meter, Now: now, Key: p.vault.Subkey("sign-in"),
 		Hasher: identity.NewHasher(identity.HasherConfig{Meter: p.meter, Now: now}),
 		Policy: identity.Policy{SessionIdle: cfg.SessionIdle, SessionAbsolute: cfg.SessionAbsolute, MinPassword: cfg.PasswordMin},
 	}
@@ -206,7 +206,7 @@ func (p *program) public(tracer trace.TracerProvider, h *health) (*web.Mux, erro
 	mux, err = web.New(web.Config{
 		Issuer: issuer, TrustedProxies: p.cfg.TrustedProxies, AllowedHosts: p.cfg.AllowedHosts, FormKey: p.vault.Subkey("form"), Dev: p.cfg.Dev,
 		Pages: pages, Log: p.log, Meter: p.meter, Tracer: tracer, Now: p.now, Refused: p.trail.Refuse,
-		Session: login.Session(p.people, func(r *http.Request) string { return mux.Cookie(r, login.Cookie) }),
+		Session: login.Session(p.people, func(r *http.Request, name string) string { return mux.Cookie(r, name) }),
 	})
 	if err != nil {
 		return nil, err

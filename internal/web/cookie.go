@@ -6,14 +6,18 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"net/http"
+	"strings"
+	"time"
 
 	"github.com/gatekeeper-oidc/gatekeeper/internal/fault"
 )
 
-// The transaction cookie tells one browser from another before anybody signed in.
+// The transaction cookie tells one browser from another before anybody signed in. Its
+// first half stays while somebody is on their way and ends at sign-out; its second
+// half, which forms are bound to as well, ends at every sign-in too.
 const (
 	txCookie = "gk_tx"
-	txLength = 43 // 32 random bytes in base64url
+	txLength = 43 // of a half: 32 random bytes in base64url
 )
 
 // SetCookie sets the cookie called name for the whole session of the browser:
@@ -54,6 +58,32 @@ func (m *Mux) cookieName(name string) string {
 	return name
 }
 
+// SetLastingCookie is SetCookie for one the browser keeps when it is closed.
+func (m *Mux) SetLastingCookie(w http.ResponseWriter, name, value string, keep time.Duration) {
+	m.setCookie(w, name, value, int(keep/time.Second))
+}
+
+// RenewForms makes the forms this browser has open worthless, but for the requests
+// it is in the middle of: somebody has signed in, and the forms may be another's.
+func (m *Mux) RenewForms(w http.ResponseWriter, r *http.Request) {
+	browser, _, _ := strings.Cut(m.transaction(w, r), ".")
+	m.setTransaction(w, r, browser+"."+random())
+}
+
+// ForgetBrowser makes the forms and the requests this browser has open worthless:
+// somebody has signed out, and who comes next may be another.
+func (m *Mux) ForgetBrowser(w http.ResponseWriter, r *http.Request) {
+	m.setTransaction(w, r, random()+"."+random())
+}
+
+// Attempt tells one filled-in form of a browser from the next: it stays the same
+// however often the form is sent, and changes with RenewForms.
+func (m *Mux) Attempt(r *http.Request) []byte {
+	mac := hmac.New(sha256.New, m.cfg.FormKey[:])
+	mac.Write([]byte("attempt\x00" + m.Cookie(r, txCookie)))
+	return mac.Sum(nil)
+}
+
 // transaction returns the browser's transaction cookie, a new one if it has none.
 func (m *Mux) transaction(w http.ResponseWriter, r *http.Request) string {
 	rec := recordFrom(r.Context())
@@ -63,19 +93,34 @@ func (m *Mux) transaction(w http.ResponseWriter, r *http.Request) string {
 	if tx := m.Cookie(r, txCookie); wellFormed(tx) {
 		return tx
 	}
-	var b [32]byte
-	_, _ = rand.Read(b[:]) // never fails
-	tx := base64.RawURLEncoding.EncodeToString(b[:])
-	m.SetCookie(w, txCookie, tx)
-	if rec != nil {
-		rec.tx = tx
-	}
+	tx := random() + "." + random()
+	m.setTransaction(w, r, tx)
 	return tx
 }
 
+func (m *Mux) setTransaction(w http.ResponseWriter, r *http.Request, tx string) {
+	m.SetCookie(w, txCookie, tx)
+	if rec := recordFrom(r.Context()); rec != nil {
+		rec.tx = tx
+	}
+}
+
+func random() string {
+	var b [32]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return base64.RawURLEncoding.EncodeToString(b[:])
+}
+
+// wellFormed reports whether tx is two halves of our making. One of an earlier
+// release is the first half alone.
 func wellFormed(tx string) bool {
-	b, err := base64.RawURLEncoding.Strict().DecodeString(tx)
-	return err == nil && len(tx) == txLength && len(b) == sha256.Size
+	browser, forms, two := strings.Cut(tx, ".")
+	return wellFormedHalf(browser) && (!two || wellFormedHalf(forms))
+}
+
+func wellFormedHalf(s string) bool {
+	b, err := base64.RawURLEncoding.Strict().DecodeString(s)
+	return err == nil && len(s) == txLength && len(b) == sha256.Size
 }
 
 // FormToken returns the token a form of this browser must carry in its input
@@ -84,10 +129,11 @@ func (m *Mux) FormToken(w http.ResponseWriter, r *http.Request) string {
 	return base64.RawURLEncoding.EncodeToString(m.tokenOf(m.transaction(w, r)))
 }
 
-// Binding returns the SHA-256 of the browser's transaction cookie and sets the
-// cookie if the browser has none.
+// Binding returns the SHA-256 of the half of the browser's transaction cookie that
+// stays until somebody signs out, and sets the cookie if the browser has none.
 func (m *Mux) Binding(w http.ResponseWriter, r *http.Request) []byte {
-	sum := sha256.Sum256([]byte(m.transaction(w, r)))
+	browser, _, _ := strings.Cut(m.transaction(w, r), ".")
+	sum := sha256.Sum256([]byte(browser))
 	return sum[:]
 }
 

@@ -3,6 +3,7 @@ package web
 import (
 	"math"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -56,7 +57,7 @@ func (m *Mux) door(rt *route, next Handler) Handler {
 func (m *Mux) write(w http.ResponseWriter, r *http.Request, rt *route, a answer) {
 	switch rt.to {
 	case people:
-		m.problemPage(w, r, a)
+		m.problemPage(w, r, rt, a)
 	case applications:
 		if a.status == http.StatusUnauthorized { // always: RFC 9110 section 15.5.2; RFC 6749 section 5.2 after Basic
 			w.Header().Set("WWW-Authenticate", "Basic "+realm)
@@ -70,7 +71,7 @@ func (m *Mux) write(w http.ResponseWriter, r *http.Request, rt *route, a answer)
 		m.problem(w, r, a)
 	default:
 		if m.cfg.Pages != nil && strings.Contains(r.Header.Get("Accept"), "text/html") {
-			m.problemPage(w, r, a)
+			m.problemPage(w, r, rt, a)
 			return
 		}
 		m.problem(w, r, a)
@@ -91,13 +92,18 @@ func retryAfter(f *fault.Error) string {
 }
 
 // problemPage tells a person, in their language where there are words for it.
-func (m *Mux) problemPage(w http.ResponseWriter, r *http.Request, a answer) {
+func (m *Mux) problemPage(w http.ResponseWriter, r *http.Request, rt *route, a answer) {
 	p := templates.Problem{
 		Locale: m.cfg.Pages.Locale(r.Header.Get("Accept-Language")), Status: a.status, Title: http.StatusText(a.status),
-		Detail: detail(a.fault), Reference: a.reference,
+		Rule: a.fault.Rule, Detail: detail(a.fault), Reference: a.reference, Again: m.again(r, rt, a),
 	}
-	if refused(a.fault.Kind) { // the code is no secret, and the first thing an application's developer asks for
-		p.Detail += " (" + a.fault.Code + ")"
+	switch {
+	case refused(a.fault.Kind): // the code is no secret, and the first thing an application's developer asks for
+		p.Code = a.fault.Code
+	case a.fault.Kind == fault.NotFound:
+		p.Reference = "" // nobody keeps what was not there
+	case a.fault.Kind == fault.Internal:
+		p.Rule = "internal"
 	}
 	if m.cfg.Dev && a.fault.Kind != fault.Internal {
 		p.Facts = append(p.Facts, templates.Fact{Name: "rule", Value: a.fault.Rule})
@@ -113,6 +119,32 @@ func (m *Mux) problemPage(w http.ResponseWriter, r *http.Request, a answer) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.WriteHeader(a.status)
 	_, _ = w.Write([]byte(p.Title + "\n" + p.Detail + "\nReference: " + a.reference + "\n")) // the page failed; there is no second fallback
+}
+
+// again is the page to try once more, "" where that helps nobody: a form that is no
+// longer valid, too many tries, or a failure of ours.
+func (m *Mux) again(r *http.Request, rt *route, a answer) string {
+	rec := recordFrom(r.Context())
+	if rt.to != people || rt.pattern == "" || rec == nil {
+		return ""
+	}
+	switch {
+	case a.fault.Code == "form_expired", a.fault.Code == "cross_site_request":
+		if ep := m.endpoints[rt.pattern]; ep == nil || ep.methods[http.MethodGet] == nil {
+			return ""
+		}
+		to := url.URL{Path: r.URL.Path}
+		if rec.form != nil {
+			if id := rec.form.values.Get("i"); id != "" {
+				to.RawQuery = url.Values{"i": {id}}.Encode()
+			}
+		}
+		return to.String()
+	case r.Method == http.MethodGet && (a.status == http.StatusTooManyRequests || a.status >= http.StatusInternalServerError):
+		return r.URL.RequestURI()
+	default:
+		return ""
+	}
 }
 
 // oauthError is RFC 6749 section 5.2.
