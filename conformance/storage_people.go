@@ -248,7 +248,7 @@ func userCounters(b *bench) {
 	b.must(b.RehashPassword(ctx, u.ID, "rehashed"))
 	_, p, _, err := b.UserForLogin(ctx, u.Email, identity.Counter{Name: "browser", Apart: true})
 	b.must(err)
-	same(b, "failures cleared, hash renewed, still to be changed", fmt.Sprint(p.Failures, p.Hash, p.MustChange), "0 rehashed true")
+	same(b, "failures cleared, hash renewed, still to be changed", fmt.Sprint(p.Failures, " ", p.Hash, " ", p.MustChange), "0 rehashed true")
 	b.must(b.SetPassword(ctx, u.ID, "own"))
 	_, p, _, err = b.UserForLogin(ctx, u.Email, identity.Counter{})
 	b.must(err)

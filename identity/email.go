@@ -5,6 +5,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"golang.org/x/net/idna"
 	"golang.org/x/text/unicode/norm"
 
 	"github.com/gatekeeper-oidc/gatekeeper/internal/fault"
@@ -39,7 +40,8 @@ var emailChecks = []emailCheck{
 }
 
 // NormalizeEmail returns the one spelling of an address: Unicode NFKC, outer
-// spaces trimmed, lower case. It is the key of the user's row, of the limits and
+// spaces trimmed, lower case, an internationalised domain in its letters, whether it
+// came in them or as xn--. It is the key of the user's row, of the limits and
 // of the CLI alike, so two spellings of one address never count as two. Fault:
 // Invalid ("invalid_email"). NormalizeEmail of its own answer is its answer.
 func NormalizeEmail(s string) (string, error) {
@@ -50,7 +52,11 @@ func NormalizeEmail(s string) (string, error) {
 	if fold(email) != email {
 		return "", invalidEmail("email_spelling", "This email address has no single spelling.")
 	}
-	local, domain, _ := strings.Cut(email, "@")
+	local, domain, found := strings.Cut(email, "@")
+	if found && strings.Count(email, "@") == 1 {
+		domain = oneDomain(domain)
+		email = local + "@" + domain
+	}
 	for _, c := range emailChecks {
 		if !c.fits(email, local, domain) {
 			return "", invalidEmail(c.name, c.detail)
@@ -58,6 +64,26 @@ func NormalizeEmail(s string) (string, error) {
 	}
 	return email, nil
 }
+
+// oneDomain returns the one spelling of a domain: with Unicode letters where it has
+// any (RFC 5891), and without the dot of the root (RFC 1034 section 3.1). What no
+// resolver would look up stays as it is, for the checks.
+func oneDomain(domain string) string {
+	domain = strings.TrimSuffix(domain, ".")
+	ascii, err := idna.Lookup.ToASCII(domain)
+	if err != nil {
+		return domain
+	}
+	unicode, err := idna.Lookup.ToUnicode(ascii)
+	if err != nil || notOneSpelling(unicode) {
+		return domain
+	}
+	return unicode
+}
+
+// notOneSpelling reports whether folding changes a domain: such a one would not be
+// the answer to itself.
+func notOneSpelling(domain string) bool { return fold(domain) != domain }
 
 // fold lowers after normalising, since NFKC turns some letters into capitals, and
 // normalises again, since a lowered letter may compose with what follows.
