@@ -70,6 +70,7 @@ func New(cfg Config) (*Handler, error) {
 func (h *Handler) Routes(m *web.Mux) {
 	h.mux = m
 	m.Page("GET /", home)
+	m.Page("GET /.well-known/change-password", changePassword)
 	m.Page("GET "+pathAccount, h.mine(h.show), web.OwnForms)
 	m.Page("POST "+pathEndSession, h.mine(h.endSession), web.OwnForms)
 	m.Page("POST "+pathRevokeApp, h.mine(h.revokeApp), web.OwnForms)
@@ -79,6 +80,13 @@ func (h *Handler) Routes(m *web.Mux) {
 // home is the bare address of the server: whoever types it finds their account.
 func home(w http.ResponseWriter, r *http.Request) error {
 	http.Redirect(w, r, pathAccount, http.StatusSeeOther)
+	return nil
+}
+
+// changePassword is where password managers send people (a Well-Known URL for Changing
+// Passwords).
+func changePassword(w http.ResponseWriter, r *http.Request) error {
+	http.Redirect(w, r, pathAccount+"#change", http.StatusSeeOther)
 	return nil
 }
 

@@ -74,6 +74,7 @@ func (h *Handler) apps(ctx context.Context, userID string) ([]templates.Connecte
 			redirect = client.RedirectURIs[0]
 		}
 		app := templates.ConnectedApp{ID: c.ClientID, App: templates.NewApp(c.ClientID, client.Name, redirect), Since: c.GrantedAt}
+		app.App.Links.Logo = client.LogoURI != ""
 		for _, s := range c.Scopes {
 			app.Scopes = append(app.Scopes, templates.Scope{Name: s})
 		}

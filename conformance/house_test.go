@@ -69,7 +69,7 @@ var homes = map[string][]string{
 	"golang.org/x/sync":                   {"oauth2", "storage", "cmd/gatekeeper"},
 	"go.opentelemetry.io":                 {"internal/web", "storage", "cmd/gatekeeper"},
 	"github.com/coreos/go-oidc/v3":        {"cmd/gatekeeper", "conformance/suite"}, // gatekeeper try and the suite are applications
-	"golang.org/x/net":                    {"conformance/suite", "identity"},                   // the suite's browser reads HTML; domains of addresses have one spelling
+	"golang.org/x/net":                    {"conformance/suite", "identity"},       // the suite's browser reads HTML; domains of addresses have one spelling
 	"golang.org/x/oauth2":                 {"cmd/gatekeeper"},
 	"github.com/coreos/go-systemd/v22":    {"cmd/gatekeeper"},
 	"github.com/google/go-cmp":            {"conformance"},

@@ -243,6 +243,14 @@ func userCounters(b *bench) {
 			b.Errorf("%v: last failure %v at %v", c, p.LastFailure, now)
 		}
 	}
+	old := identity.User{ID: "u-old", Email: "anna@xn--mnchen-3ya.example", Status: identity.Active} // made before domains had one spelling
+	b.must(b.InsertUser(ctx, old))
+	found, _, _, err := b.UserForLogin(ctx, "anna@münchen.example", identity.Counter{})
+	b.must(err)
+	same(b, "a domain's old spelling", found.ID, old.ID)
+	found, err = b.UserByEmail(ctx, "anna@münchen.example")
+	b.must(err)
+	same(b, "a domain's old spelling by address", found.ID, old.ID)
 	b.must(b.ClearCounter(ctx, "browser"))
 	b.must(b.MustChangePassword(ctx, u.ID))
 	b.must(b.RehashPassword(ctx, u.ID, "rehashed"))

@@ -74,11 +74,22 @@ func oneDomain(domain string) string {
 	if err != nil {
 		return domain
 	}
-	unicode, err := idna.Lookup.ToUnicode(ascii)
-	if err != nil || notOneSpelling(unicode) {
+	letters, err := idna.Lookup.ToUnicode(ascii)
+	if err != nil || notOneSpelling(letters) {
 		return domain
 	}
-	return unicode
+	return letters
+}
+
+// OldSpelling returns how an address that NormalizeEmail gave may stand in the row of
+// a user who was made before domains had one spelling: it is the same for most.
+func OldSpelling(email string) string {
+	local, domain, _ := strings.Cut(email, "@")
+	ascii, err := idna.Lookup.ToASCII(domain)
+	if err != nil {
+		return email
+	}
+	return local + "@" + ascii
 }
 
 // notOneSpelling reports whether folding changes a domain: such a one would not be

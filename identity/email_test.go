@@ -96,3 +96,25 @@ func FuzzNormalizeEmail(f *testing.F) {
 		}
 	})
 }
+
+func TestADomainInTwoSpellingsIsOneAccount(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	u := w.person(t, "anna@münchen.example")
+	for _, spelled := range []string{"anna@xn--mnchen-3ya.example", "ANNA@MÜNCHEN.example", "anna@mu\u0308nchen.example."} {
+		_, err := w.CreateUser(t.Context(), "test", NewUser{Email: spelled, Password: goodPassword})
+		wantFault(t, err, fault.Conflict, "email_taken")
+		if got, err := w.Find(t.Context(), spelled); err != nil || got.ID != u.ID {
+			t.Errorf("%s: got %v, %v", spelled, got.ID, err)
+		}
+		if got, err := w.Authenticate(from(t, "192.0.2.1"), spelled, goodPassword); err != nil || got.ID != u.ID {
+			t.Errorf("%s signs in: got %v, %v", spelled, got.ID, err)
+		}
+	}
+	old := User{ID: "old", Email: "bea@xn--mnchen-3ya.example", Status: Active} // made before domains had one spelling
+	if err := w.store.InsertUser(t.Context(), old); err != nil {
+		t.Fatal(err)
+	}
+	_, err := w.CreateUser(t.Context(), "test", NewUser{Email: "bea@münchen.example", Password: goodPassword})
+	wantFault(t, err, fault.Conflict, "email_taken")
+}

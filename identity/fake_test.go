@@ -134,7 +134,7 @@ func (f *fakeStore) UserByEmail(ctx context.Context, email string) (User, error)
 	unlock, err := f.call(ctx, "UserByEmail")
 	defer unlock()
 	for _, u := range f.data.users {
-		if u.Email == email {
+		if u.Email == email || u.Email == OldSpelling(email) {
 			return u, err
 		}
 	}

@@ -89,6 +89,9 @@ func (s *Service) hashNew(ctx context.Context, password string, u User) (string,
 
 // insert adds u within the transaction in ctx.
 func (s *Service) insert(ctx context.Context, actor string, u User, hash string) error {
+	if err := s.unclaimed(ctx, u); err != nil {
+		return err
+	}
 	if err := s.Store.InsertUser(ctx, u); err != nil {
 		return emailTaken(err)
 	}
@@ -101,6 +104,22 @@ func (s *Service) insert(ctx context.Context, actor string, u User, hash string)
 		Kind: audit.UserCreated, Actor: actor, Subject: u.ID,
 		Detail: map[string]string{"roles": strings.Join(u.Roles, " ")},
 	})
+}
+
+// unclaimed refuses an address that another user has in a spelling of old, which the
+// store could not tell.
+func (s *Service) unclaimed(ctx context.Context, u User) error {
+	if OldSpelling(u.Email) == u.Email {
+		return nil
+	}
+	have, err := s.Store.UserByEmail(ctx, u.Email)
+	switch {
+	case fault.Is(err, fault.NotFound), err == nil && have.ID == u.ID:
+		return nil
+	case err != nil:
+		return err
+	}
+	return emailTaken(&fault.Error{Kind: fault.Conflict, Code: "conflict"})
 }
 
 func emailTaken(err error) error {
@@ -141,6 +160,9 @@ func (s *Service) UpdateUser(ctx context.Context, actor string, u User) (User, e
 		}
 		u.Status, u.CreatedAt, u.LastLoginAt = old.Status, old.CreatedAt, old.LastLoginAt
 		u.UpdatedAt = s.Now().UTC().Truncate(time.Microsecond)
+		if err := s.unclaimed(ctx, u); err != nil {
+			return err
+		}
 		if err := s.Store.UpdateUser(ctx, u); err != nil {
 			return emailTaken(err)
 		}

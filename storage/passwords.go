@@ -14,7 +14,7 @@ func (d *DB) UserForLogin(ctx context.Context, email string, c identity.Counter)
 	var missed, changed, elsewhere, now int64
 	var counted int
 	dest := append(r.dest(), &p.Hash, &p.Failures, &missed, &changed, &p.MustChange, &counted, &elsewhere, &now)
-	if err := d.one(ctx, queryUserForLogin, []any{email, c.Name}, dest...); err != nil {
+	if err := d.one(ctx, queryUserForLogin, []any{email, c.Name, identity.OldSpelling(email)}, dest...); err != nil {
 		return identity.User{}, identity.Password{}, time.Time{}, err
 	}
 	if c.Apart || r.u.ID == "" {

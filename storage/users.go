@@ -28,7 +28,7 @@ var (
 	// Read to be changed, a row is held until the transaction ends: a profile saved
 	// beside a lock must not undo it. Foreign keys may still look at it.
 	queryHoldUser    = each(`SELECT `+userColumns+` FROM users u WHERE u.id = $1 FOR NO KEY UPDATE`, `SELECT `+userColumns+` FROM users u WHERE u.id = $1`)
-	queryUserByEmail = both(`SELECT ` + userColumns + ` FROM users u WHERE u.email = $1`)
+	queryUserByEmail = both(`SELECT ` + userColumns + ` FROM users u WHERE u.email IN ($1, $2) ORDER BY u.email = $1 DESC LIMIT 1`)
 	queryUsers       = both(`SELECT ` + userColumns + ` FROM users u WHERE u.email > $1 ORDER BY u.email LIMIT $2`)
 	queryCountRole   = each(
 		`SELECT count(*) FROM users WHERE roles <> '[]' AND roles::jsonb ? $1`,
@@ -41,7 +41,7 @@ var (
 	// One row for everybody, whoever is there: the work does not tell.
 	queryUserForLogin = both(`SELECT ` + outerUserColumns + `, coalesce(p.hash, ''), coalesce(p.failures, 0), coalesce(p.last_failure_at, 0), coalesce(p.changed_at, 0),
 		coalesce(p.must_change, FALSE), coalesce(m.failures, 0), coalesce(m.last_failure_at, 0), {now}
-		FROM (SELECT 1 AS one) o LEFT JOIN users u ON u.email = $1 LEFT JOIN passwords p ON p.user_id = u.id LEFT JOIN login_misses m ON m.counter = $2`)
+		FROM (SELECT 1 AS one) o LEFT JOIN users u ON u.id = (SELECT s.id FROM users s WHERE s.email IN ($1, $3) ORDER BY s.email = $1 DESC LIMIT 1) LEFT JOIN passwords p ON p.user_id = u.id LEFT JOIN login_misses m ON m.counter = $2`)
 	querySetPassword = both(`INSERT INTO passwords (user_id, hash, failures, last_failure_at, changed_at, must_change) VALUES ($1, $2, 0, 0, {now}, FALSE)
 		ON CONFLICT (user_id) DO UPDATE SET hash = excluded.hash, failures = 0, changed_at = excluded.changed_at, must_change = FALSE`)
 	queryMustChange   = both(`UPDATE passwords SET must_change = TRUE WHERE user_id = $1`)
@@ -139,12 +139,12 @@ func (d *DB) User(ctx context.Context, id string) (identity.User, error) {
 
 // UserByEmail implements identity.Store.
 func (d *DB) UserByEmail(ctx context.Context, email string) (identity.User, error) {
-	return d.findUser(ctx, queryUserByEmail, email)
+	return d.findUser(ctx, queryUserByEmail, email, identity.OldSpelling(email))
 }
 
-func (d *DB) findUser(ctx context.Context, q query, key string) (identity.User, error) {
+func (d *DB) findUser(ctx context.Context, q query, key string, more ...any) (identity.User, error) {
 	var r userRow
-	if err := d.one(ctx, q, []any{key}, r.dest()...); err != nil {
+	if err := d.one(ctx, q, append([]any{key}, more...), r.dest()...); err != nil {
 		return identity.User{}, missing(err, "user", key)
 	}
 	return r.user()

@@ -63,6 +63,30 @@ func (a *assets) url(name string) (string, error) {
 	return u, nil
 }
 
+// Robots and Icon are what browsers and crawlers ask for without being told. Nothing
+// here is for a search engine.
+func (s *Set) Robots() http.Handler {
+	return plainFile("text/plain; charset=utf-8", []byte("User-agent: *\nDisallow: /\n"))
+}
+
+// Icon serves the mark of the program.
+func (s *Set) Icon() http.Handler {
+	return plainFile("image/svg+xml", s.assets.files[s.assets.urls["icon.svg"]].body)
+}
+
+func plainFile(kind string, body []byte) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Content-Type", kind)
+		h.Set("Content-Length", strconv.Itoa(len(body)))
+		h.Set("Cache-Control", "public, max-age=86400")
+		w.WriteHeader(http.StatusOK)
+		if r.Method != http.MethodHead {
+			_, _ = w.Write(body) // a caller who hung up is no error of ours
+		}
+	})
+}
+
 // Assets serves the files the pages need, for GET and HEAD below AssetsPath. A name
 // stands for one content for ever, so caches may keep it for a year.
 func (s *Set) Assets() http.Handler {

@@ -2,6 +2,7 @@ package templates
 
 import (
 	"html/template"
+	"strings"
 	"time"
 )
 
@@ -28,6 +29,16 @@ type Refused struct {
 
 // Shown reports whether there is anything to say.
 func (r Refused) Shown() bool { return r.Key != "" || r.Text != "" }
+
+// OfPassword, OfEmail and OfName report which field is to be mended: only that one is
+// marked.
+func (r Refused) OfPassword() bool { return strings.HasPrefix(r.Key, "refused.password_") }
+
+// OfEmail reports whether the address is to be mended.
+func (r Refused) OfEmail() bool { return r.Key == "refused.invalid_email" }
+
+// OfName reports whether the name is to be mended.
+func (r Refused) OfName() bool { return r.Key == "refused.profile_text" }
 
 // Login is the sign-in page.
 type Login struct {

@@ -224,7 +224,7 @@ func (a *app) userUpdate() *cobra.Command {
 		}
 		seen := admin.UserTag(u)
 		if f.Changed("email") {
-			u.EmailVerified = u.EmailVerified && u.Email == email
+			u.EmailVerified = u.EmailVerified && sameEmail(u.Email, email)
 			u.Email = email
 		}
 		if f.Changed("email-verified") {
@@ -268,4 +268,11 @@ func (a *app) completeUsers(cmd *cobra.Command, args []string, begun string) ([]
 		}
 		return out, err
 	})
+}
+
+// sameEmail reports whether two spellings are of one address.
+func sameEmail(a, b string) bool {
+	one, errOne := identity.NormalizeEmail(a)
+	other, errOther := identity.NormalizeEmail(b)
+	return errOne == nil && errOther == nil && one == other
 }

@@ -247,6 +247,8 @@ func (p *program) public(tracer trace.TracerProvider, h *health) (*web.Mux, erro
 	} {
 		f.Routes(mux)
 	}
+	mux.Static("GET /robots.txt", pages.Robots())
+	mux.Static("GET /favicon.ico", pages.Icon())
 	mux.Static(templates.AssetsPath+"*", pages.Assets())
 	return mux, nil
 }
