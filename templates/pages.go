@@ -30,8 +30,8 @@ type Refused struct {
 // Shown reports whether there is anything to say.
 func (r Refused) Shown() bool { return r.Key != "" || r.Text != "" }
 
-// OfPassword, OfEmail and OfName report which field is to be mended: only that one is
-// marked.
+// OfPassword reports whether the new password is to be mended: only the field that is
+// gets marked.
 func (r Refused) OfPassword() bool { return strings.HasPrefix(r.Key, "refused.password_") }
 
 // OfEmail reports whether the address is to be mended.
