@@ -96,8 +96,18 @@ func (s signer) sign(t *testing.T, claims object) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return s.signText(t, string(payload), "JWT")
+}
+
+// signText is sign for claims as they are written, and a type of their own.
+func (s signer) signText(t *testing.T, payload, typ string) string {
+	t.Helper()
 	b64 := base64.RawURLEncoding.EncodeToString
-	input := b64([]byte(`{"alg":"RS256","typ":"JWT"}`)) + "." + b64(payload)
+	head := `{"alg":"RS256"}`
+	if typ != "" {
+		head = `{"alg":"RS256","typ":"` + typ + `"}`
+	}
+	input := b64([]byte(head)) + "." + b64([]byte(payload))
 	sum := sha256.Sum256([]byte(input))
 	sig, err := rsa.SignPKCS1v15(rand.Reader, s.private, crypto.SHA256, sum[:])
 	if err != nil {

@@ -51,8 +51,8 @@ func (h *Handler) Step() *Step { return &Step{Service: h.service, Clients: h.flo
 // Routes mounts the page on m.
 func (h *Handler) Routes(m *web.Mux) {
 	h.mux = m
-	m.Page("GET "+pathConsent, h.show)
-	m.Page("POST "+pathConsent, h.decide)
+	m.Page("GET "+pathConsent, h.show, web.InPopup)
+	m.Page("POST "+pathConsent, h.decide, web.InPopup)
 	m.Page("GET "+pathDevice, h.connect, web.OwnForms)
 	m.Page("POST "+pathDevice, h.enter, web.OwnForms)
 }
@@ -85,7 +85,7 @@ func (h *Handler) show(w http.ResponseWriter, r *http.Request) error {
 	}
 	asked := in.Request.Asked()
 	ask, known := asked, []string(nil)
-	if !everything(in.Request) {
+	if !everything(in.Request) && !impersonable(&c, in.Request.RedirectURI) {
 		allowed, _, err := h.service.Remembered(r.Context(), u.ID, c.ID)
 		if err != nil {
 			return err

@@ -3,6 +3,7 @@ package consent
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/gatekeeper-oidc/gatekeeper/identity"
 	"github.com/gatekeeper-oidc/gatekeeper/oauth2"
@@ -41,6 +42,9 @@ func (s *Step) Needed(ctx context.Context, in oauth2.Interaction) (reason string
 	if err != nil {
 		return "", fmt.Errorf("client %s of a request: %w", in.Request.ClientID, err)
 	}
+	if impersonable(&c, in.Request.RedirectURI) {
+		return consentRequired, nil
+	}
 	if c.FirstParty {
 		return "", nil
 	}
@@ -52,6 +56,14 @@ func (s *Step) Needed(ctx context.Context, in oauth2.Interaction) (reason string
 		return consentRequired, nil
 	}
 	return "", nil
+}
+
+// impersonable reports whether another application of the same computer could get the
+// answer: an installed one proves itself by nothing but a redirect URI, and only one
+// on https is its own. So the person is there each time, whatever they allowed
+// before, and whoever made it (RFC 8252 section 8.6).
+func impersonable(c *oauth2.Client, redirect string) bool {
+	return c.Type == oauth2.Native && c.Public() && !strings.HasPrefix(redirect, "https://")
 }
 
 // everything reports whether a person is asked about all of a request, whatever

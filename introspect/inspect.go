@@ -54,7 +54,8 @@ type Answer struct {
 	ACR         string   `json:"acr,omitempty"`
 	AMR         []string `json:"amr,omitempty"`
 	UID         string   `json:"uid,omitempty"`
-	Email       string   `json:"email,omitempty"` // with the scope email
+	Email       string   `json:"email,omitempty"` // with the scope email, if it is verified
+	EmailKnown  bool     `json:"email_verified,omitempty"`
 	Roles       []string `json:"roles,omitempty"`
 	MFAVerified *bool    `json:"mfa_verified,omitempty"` // absent where there is no person
 
@@ -129,9 +130,9 @@ func (i *Inspector) answer(t oauth2.Token) Answer {
 		Audience:  t.Audience,
 		ExpiresAt: seconds(t.ExpiresAt),
 		IssuedAt:  seconds(t.IssuedAt),
-		NotBefore: seconds(t.IssuedAt),
+		NotBefore: seconds(t.NotBefore),
 		ID:        t.JTI,
-		Session:   t.Session,
+		Session:   t.Sid,
 		ACR:       t.ACR,
 		AMR:       t.AMR,
 		Actor:     t.Actor,
@@ -155,8 +156,8 @@ func (a *Answer) person(t oauth2.Token) {
 	if slices.Contains(t.Scopes, "profile") {
 		a.Username = t.User.Profile.PreferredUsername
 	}
-	if slices.Contains(t.Scopes, "email") {
-		a.Email = t.User.Email
+	if slices.Contains(t.Scopes, "email") && t.User.EmailVerified { // anybody can sign up with somebody's address
+		a.Email, a.EmailKnown = t.User.Email, true
 		if a.Username == "" {
 			a.Username = t.User.Email
 		}

@@ -82,15 +82,15 @@ func (h *Handler) Steps() []oauth2.Step { return []oauth2.Step{&h.step, SelectSt
 // Routes mounts the pages on m.
 func (h *Handler) Routes(m *web.Mux) {
 	h.mux = m
-	m.Page("GET "+pathLogin, h.show)
-	m.Page("POST "+pathLogin, h.submit)
-	m.Page("GET "+pathReplace, h.backToLogin)
-	m.Page("POST "+pathReplace, h.replace)
-	m.Page("POST "+pathCancel, h.cancel)
-	m.Page("GET "+pathSelect, h.choices)
-	m.Page("POST "+pathSelect, h.choose)
-	m.Page("GET "+pathSignUp, h.newcomer, web.OwnForms)
-	m.Page("POST "+pathSignUp, h.signUp, web.OwnForms)
+	m.Page("GET "+pathLogin, h.show, web.InPopup)
+	m.Page("POST "+pathLogin, h.submit, web.InPopup)
+	m.Page("GET "+pathReplace, h.backToLogin, web.InPopup)
+	m.Page("POST "+pathReplace, h.replace, web.InPopup)
+	m.Page("POST "+pathCancel, h.cancel, web.InPopup)
+	m.Page("GET "+pathSelect, h.choices, web.InPopup)
+	m.Page("POST "+pathSelect, h.choose, web.InPopup)
+	m.Page("GET "+pathSignUp, h.newcomer, web.OwnForms, web.InPopup)
+	m.Page("POST "+pathSignUp, h.signUp, web.OwnForms, web.InPopup)
 	m.Page("GET "+pathSetup+"{token}", h.setup, web.OwnForms)
 	m.Page("POST "+pathSetup+"{token}", h.completeSetup, web.OwnForms)
 }

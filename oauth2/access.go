@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/gatekeeper-oidc/gatekeeper/identity"
@@ -39,9 +40,14 @@ type accessClaims struct {
 
 const usedForAccess = "access"
 
+// UserinfoPath is where the issuer says who a person is (OpenID Connect Core section
+// 5.3).
+const UserinfoPath = "/oidc/userinfo"
+
 type userClaims struct {
 	UID   string   `json:"uid"`
-	Email string   `json:"email,omitempty"`
+	Email string   `json:"email,omitempty"` // a verified one
+	Known bool     `json:"email_verified,omitempty"`
 	Roles []string `json:"roles"`
 	MFA   bool     `json:"mfa_verified"`
 }
@@ -74,19 +80,27 @@ func (p *Provider) accessFor(ctx context.Context, c *Client, g Grant, u *identit
 	if !g.ExpiresAt.IsZero() && g.ExpiresAt.Before(ends) {
 		ends = g.ExpiresAt // no token outlives its grant
 	}
-	a := accessClaims{
+	a := accessClaims{ // nbf is in the past: a verifier's clock may be behind ours
 		Issuer: p.cfg.Issuer, Subject: c.ID, Audience: g.Audience, Expires: ends.Unix(), IssuedAt: now.Unix(),
-		NotUntil: now.Unix(), ID: rand.Text(), ClientID: c.ID, Scope: strings.Join(g.Scopes, " "),
+		NotUntil: now.Add(-leeway).Unix(), ID: rand.Text(), ClientID: c.ID, Scope: strings.Join(g.Scopes, " "),
 	}
 	if u == nil {
 		a.Registration = c.Registration
 		return a, nil
 	}
+	if g.has("openid") && !g.Narrowed && !slices.Contains(a.Audience, p.cfg.Issuer) {
+		// Userinfo alone, not the issuer: that is what the admin API goes by.
+		a.Audience = append(slices.Clone(a.Audience), p.cfg.Issuer+UserinfoPath)
+	}
 	sub, err := p.SubjectFor(ctx, c, u.ID)
 	if err != nil {
 		return a, err
 	}
-	a.Subject, a.Session, a.Grant, a.ACR, a.AMR = sub, g.Session, g.ID, g.ACR, g.AMR
+	session, err := p.SessionFor(ctx, c, g.Session)
+	if err != nil {
+		return a, err
+	}
+	a.Subject, a.Session, a.Grant, a.ACR, a.AMR = sub, session, g.ID, g.ACR, g.AMR
 	if !g.AuthTime.IsZero() { // nobody has signed in for an assertion (RFC 7523)
 		a.AuthTime = g.AuthTime.Unix()
 	}
@@ -94,8 +108,8 @@ func (p *Provider) accessFor(ctx context.Context, c *Client, g Grant, u *identit
 	if a.Roles == nil {
 		a.Roles = []string{}
 	}
-	if g.has("email") {
-		a.Email = u.Email
+	if g.has("email") && u.EmailVerified { // anybody can sign up with somebody's address
+		a.Email, a.Known = u.Email, true
 	}
 	return a, nil
 }

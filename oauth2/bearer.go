@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/google/uuid"
 
@@ -45,13 +44,13 @@ type asserting struct {
 
 // bearerClaims are those of RFC 7523 section 3.
 type bearerClaims struct {
-	Issuer   string   `json:"iss"`
-	Subject  string   `json:"sub"`
-	Audience audience `json:"aud"`
-	Expires  int64    `json:"exp"`
-	NotUntil int64    `json:"nbf"`
-	IssuedAt int64    `json:"iat"`
-	ID       string   `json:"jti"`
+	Issuer   string           `json:"iss"`
+	Subject  string           `json:"sub"`
+	Audience audience         `json:"aud"`
+	Expires  keys.NumericDate `json:"exp"`
+	NotUntil keys.NumericDate `json:"nbf"`
+	IssuedAt keys.NumericDate `json:"iat"`
+	ID       string           `json:"jti"`
 }
 
 // bearerChecks are the rules about what an assertion says, once its signature has
@@ -61,7 +60,7 @@ var bearerChecks = []struct {
 	run  func(x *asserting) string
 }{
 	{"assertion_type", func(x *asserting) string {
-		if x.typ == "" || strings.EqualFold(x.typ, "JWT") {
+		if x.typ == "" || strings.EqualFold(strings.TrimPrefix(strings.ToLower(x.typ), "application/"), "JWT") {
 			return ""
 		}
 		return "typ " + x.typ // another kind of token of the same issuer (RFC 8725 section 3.11)
@@ -80,15 +79,18 @@ var bearerChecks = []struct {
 		return "not this server alone: " + strings.Join(x.claims.Audience, " ")
 	}},
 	{"assertion_exp", func(x *asserting) string {
-		now, expires := x.p.cfg.Now(), time.Unix(x.claims.Expires, 0)
-		if !now.Before(expires.Add(leeway)) || expires.After(now.Add(maxAssertion+leeway)) {
-			return "not within five minutes"
+		now, expires := x.p.cfg.Now(), x.claims.Expires.Time()
+		if !now.Before(expires.Add(keys.ClockBehind)) {
+			return "passed or missing"
+		}
+		if most := x.client.assertionMaxAge(); expires.After(now.Add(most + keys.ClockAhead)) {
+			return "further ahead than " + most.String()
 		}
 		return ""
 	}},
 	{"assertion_iat", func(x *asserting) string {
-		soon := x.p.cfg.Now().Add(leeway)
-		if time.Unix(x.claims.NotUntil, 0).After(soon) || time.Unix(x.claims.IssuedAt, 0).After(soon) {
+		soon := x.p.cfg.Now().Add(keys.ClockAhead)
+		if x.claims.NotUntil.Time().After(soon) || x.claims.IssuedAt.Time().After(soon) {
 			return "in the future"
 		}
 		return ""
@@ -106,9 +108,6 @@ var bearerChecks = []struct {
 		return ""
 	}},
 }
-
-// maxAssertion is how far ahead an assertion may end.
-const maxAssertion = 5 * time.Minute
 
 // spelling is the one spelling of a subject: an email address has several.
 func spelling(subject string) string {
@@ -151,7 +150,7 @@ func (p *Provider) acceptAssertion(ctx context.Context, w *work) error {
 func (x *asserting) read(ctx context.Context, token string) error {
 	_, unbelieved := unverified(token)
 	var peek bearerClaims
-	if json.Unmarshal(unbelieved, &peek) != nil {
+	if keys.Claims(unbelieved, &peek) != nil {
 		return badAssertion("assertion_form", "not a signed JWT")
 	}
 	i := slices.IndexFunc(x.client.TrustedIssuers, func(t TrustedIssuer) bool { return t.Issuer == peek.Issuer })
@@ -170,7 +169,7 @@ func (x *asserting) read(ctx context.Context, token string) error {
 		return badAssertion("assertion_signature", "by none of the issuer's keys")
 	}
 	x.typ = head.Type
-	if err := json.Unmarshal(payload, &x.claims); err != nil {
+	if err := keys.Claims(payload, &x.claims); err != nil {
 		return badAssertion("assertion_claims", "malformed")
 	}
 	return nil
@@ -238,7 +237,7 @@ func (x *asserting) grantID() string {
 // second time; a client's own token has no grant, and its jti is marked instead.
 func (p *Provider) spendAssertion(ctx context.Context, w *work) (err error) {
 	x, g, first := w.asserted, w.grant, false
-	ends := time.Unix(x.claims.Expires, 0).Add(2 * leeway)
+	ends := x.claims.Expires.Time().Add(2 * keys.ClockBehind)
 	if w.user == nil {
 		first, err = p.cfg.Store.UseAssertion(ctx, w.client.ID, x.grantID(), ends)
 	} else {

@@ -95,7 +95,10 @@ func parseClaims(raw string) (claimsAsked, *fault.Error) {
 		return asked, malformed
 	}
 	for name, into := range map[string]*map[string]*claimWanted{"userinfo": &asked.Userinfo, "id_token": &asked.IDToken} {
-		if members[name] != nil && json.Unmarshal(members[name], into) != nil {
+		if members[name] == nil {
+			continue
+		}
+		if *into, err = parseWanted(members[name]); err != nil {
 			return asked, malformed
 		}
 	}
@@ -103,6 +106,27 @@ func parseClaims(raw string) (claimsAsked, *fault.Error) {
 		return asked, invalid("invalid_request", "The claims parameter names more than fifty claims.")
 	}
 	return asked, nil
+}
+
+// parseWanted reads the claims asked for in one place, each once and by its exact
+// name, as everything else that is decided on.
+func parseWanted(raw json.RawMessage) (map[string]*claimWanted, error) {
+	members, err := keys.Members(raw)
+	if err != nil {
+		return nil, err
+	}
+	out := make(map[string]*claimWanted, len(members))
+	for name, value := range members {
+		out[name] = nil
+		if string(value) == "null" {
+			continue
+		}
+		out[name] = new(claimWanted)
+		if err := keys.Claims(value, out[name]); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
 }
 
 // allowedClaims returns the names among asked that the application may have, in

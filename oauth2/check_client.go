@@ -72,7 +72,7 @@ func cutLoopbackPort(uri string) (string, bool) {
 			for n < len(port) && port[n] >= '0' && port[n] <= '9' {
 				n++
 			}
-			if n == 0 || n > 5 {
+			if !portFits(port[:n]) {
 				return "", false
 			}
 			rest = port[n:]

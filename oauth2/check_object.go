@@ -80,10 +80,10 @@ func (p *Provider) keepObject(doc fetch.Document) time.Duration {
 	}
 	_, claims := unverified(strings.TrimSpace(string(doc.Body)))
 	var own struct {
-		Expires float64 `json:"exp"`
+		Expires keys.NumericDate `json:"exp"`
 	}
-	if json.Unmarshal(claims, &own) == nil && own.Expires > 0 && own.Expires < 1<<40 {
-		age = min(age, time.Unix(int64(own.Expires), 0).Sub(p.cfg.Now()))
+	if keys.Claims(claims, &own) == nil && own.Expires > 0 {
+		age = min(age, own.Expires.Time().Sub(p.cfg.Now()))
 	}
 	return age
 }
@@ -200,23 +200,20 @@ var objectChecks = []struct {
 func objectTimes(d *draft, claims map[string]json.RawMessage) string {
 	now := d.p.cfg.Now()
 	for name, wrong := range map[string]func(t time.Time) bool{
-		"exp": func(t time.Time) bool { return !now.Before(t.Add(objectLeeway)) },
-		"nbf": func(t time.Time) bool { return t.After(now.Add(objectLeeway)) },
-		"iat": func(t time.Time) bool { return t.After(now.Add(objectLeeway)) },
+		"exp": func(t time.Time) bool { return !now.Before(t.Add(keys.ClockBehind)) },
+		"nbf": func(t time.Time) bool { return t.After(now.Add(keys.ClockAhead)) },
+		"iat": func(t time.Time) bool { return t.After(now.Add(keys.ClockAhead)) },
 	} {
 		if claims[name] == nil {
 			continue
 		}
-		var seconds float64
-		if json.Unmarshal(claims[name], &seconds) != nil || seconds < 0 || seconds > 1<<40 || wrong(time.Unix(int64(seconds), 0)) {
+		var at keys.NumericDate
+		if at.UnmarshalJSON(claims[name]) != nil || wrong(at.Time()) {
 			return "The request object is not valid now (" + name + ")."
 		}
 	}
 	return ""
 }
-
-// objectLeeway forgives the clocks of applications.
-const objectLeeway = 10 * time.Second
 
 func textOf(raw json.RawMessage) (string, bool) {
 	var s string

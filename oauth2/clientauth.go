@@ -3,7 +3,6 @@ package oauth2
 import (
 	"context"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/gatekeeper-oidc/gatekeeper/internal/fault"
 	"github.com/gatekeeper-oidc/gatekeeper/internal/web"
+	"github.com/gatekeeper-oidc/gatekeeper/keys"
 )
 
 // A credential is how a caller of a back-channel endpoint says who it is.
@@ -174,13 +174,15 @@ var assertionAlgs = []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512
 
 // assertionClaims are those of RFC 7523 section 3.
 type assertionClaims struct {
-	Issuer   string          `json:"iss"`
-	Subject  string          `json:"sub"`
-	Audience claimedAudience `json:"aud"`
-	Expires  int64           `json:"exp"`
-	NotUntil int64           `json:"nbf"`
-	IssuedAt int64           `json:"iat"`
-	ID       string          `json:"jti"`
+	Issuer   string           `json:"iss"`
+	Subject  string           `json:"sub"`
+	Audience claimedAudience  `json:"aud"`
+	Expires  keys.NumericDate `json:"exp"`
+	NotUntil keys.NumericDate `json:"nbf"`
+	IssuedAt keys.NumericDate `json:"iat"`
+	ID       string           `json:"jti"`
+
+	typ string // of its header
 }
 
 // claimedAudience is an audience that remembers how it was written.
@@ -204,8 +206,8 @@ func peekAssertion(token string) (method, id string) {
 		method = AuthSecretJWT
 	}
 	var c assertionClaims
-	if json.Unmarshal(payload, &c) != nil {
-		return method, ""
+	if keys.Claims(payload, &c) != nil {
+		return method, c.Subject // for the log; it is refused
 	}
 	return method, c.Subject
 }
@@ -216,6 +218,14 @@ var assertionChecks = []struct {
 	rule string
 	run  func(p *Provider, c *Client, a *assertionClaims) string
 }{
+	{"assertion_type", func(_ *Provider, _ *Client, a *assertionClaims) string {
+		switch strings.TrimPrefix(strings.ToLower(a.typ), "application/") {
+		case "", "jwt", "client-authentication+jwt":
+			return ""
+		default:
+			return "typ " + a.typ + ": another kind of token (RFC 8725 section 3.11)"
+		}
+	}},
 	{"assertion_about", func(_ *Provider, c *Client, a *assertionClaims) string {
 		if a.Issuer != c.ID || a.Subject != c.ID {
 			return "iss or sub"
@@ -224,15 +234,15 @@ var assertionChecks = []struct {
 	}},
 	{"assertion_audience", assertionAudience},
 	{"assertion_exp", func(p *Provider, _ *Client, a *assertionClaims) string {
-		if a.Expires == 0 || !p.cfg.Now().Before(time.Unix(a.Expires, 0).Add(leeway)) {
+		if a.Expires == 0 || !p.cfg.Now().Before(a.Expires.Time().Add(keys.ClockBehind)) {
 			return "passed or missing"
 		}
 		return ""
 	}},
 	{"assertion_life", assertionLife},
 	{"assertion_iat", func(p *Provider, _ *Client, a *assertionClaims) string {
-		soon := p.cfg.Now().Add(leeway)
-		if time.Unix(a.NotUntil, 0).After(soon) || time.Unix(a.IssuedAt, 0).After(soon) {
+		soon := p.cfg.Now().Add(keys.ClockAhead)
+		if a.NotUntil.Time().After(soon) || a.IssuedAt.Time().After(soon) {
 			return "in the future"
 		}
 		return ""
@@ -248,7 +258,7 @@ var assertionChecks = []struct {
 // assertionLife bounds how long an assertion may be used, and so how long its jti
 // is remembered: five minutes, or what an operator allows the client.
 func assertionLife(p *Provider, c *Client, a *assertionClaims) string {
-	if left := time.Unix(a.Expires, 0).Sub(p.cfg.Now()); left > c.assertionMaxAge()+leeway {
+	if left := a.Expires.Time().Sub(p.cfg.Now()); left > c.assertionMaxAge()+keys.ClockAhead {
 		return left.Round(time.Second).String() + ", and " + c.assertionMaxAge().String() + " is the most"
 	}
 	return ""
@@ -287,7 +297,7 @@ func assertionAudience(p *Provider, c *Client, a *assertionClaims) string {
 // provesKey checks a client assertion (RFC 7523 section 3): signed by a registered
 // key, by and about the client, for this server alone, short-lived, used once.
 func (p *Provider) provesKey(r *http.Request, c *Client, token string) error {
-	payload, err := p.assertion(r.Context(), c, token)
+	payload, typ, err := p.assertion(r.Context(), c, token)
 	if errors.Is(err, errNotTheirs) {
 		return factual("assertion_signature", "by none of the registered keys")
 	}
@@ -295,15 +305,16 @@ func (p *Provider) provesKey(r *http.Request, c *Client, token string) error {
 		return err
 	}
 	var a assertionClaims
-	if err := json.Unmarshal(payload, &a); err != nil {
-		return factual("assertion_claims", "malformed")
+	if err := keys.Claims(payload, &a); err != nil {
+		return factual("assertion_claims", "malformed: "+err.Error())
 	}
+	a.typ = typ
 	for _, check := range assertionChecks {
 		if why := check.run(p, c, &a); why != "" {
 			return factual(check.rule, why)
 		}
 	}
-	unused, err := p.cfg.Store.UseAssertion(r.Context(), c.ID, a.ID, time.Unix(a.Expires, 0).Add(2*leeway))
+	unused, err := p.cfg.Store.UseAssertion(r.Context(), c.ID, a.ID, a.Expires.Time().Add(2*keys.ClockBehind))
 	if err != nil {
 		return fmt.Errorf("use client assertion: %w", err)
 	}
@@ -314,17 +325,17 @@ func (p *Provider) provesKey(r *http.Request, c *Client, token string) error {
 }
 
 // assertion returns what the registered keys of c, or its secret, have signed.
-func (p *Provider) assertion(ctx context.Context, c *Client, token string) (payload []byte, err error) {
+func (p *Provider) assertion(ctx context.Context, c *Client, token string) (payload []byte, typ string, err error) {
 	if c.AuthMethod == AuthSecretJWT {
-		payload, _, err = p.fromSecret(c, token)
-		return payload, err
+		payload, head, err := p.fromSecret(c, token)
+		return payload, head.Type, err
 	}
 	algs := assertionAlgs
 	if c.AssertionAlg != "" {
 		algs = []string{c.AssertionAlg}
 	}
-	payload, _, err = p.fromClient(ctx, c, token, algs)
-	return payload, err
+	payload, head, err := p.fromClient(ctx, c, token, algs)
+	return payload, head.Type, err
 }
 
 func factual(name, value string) error {

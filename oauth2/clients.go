@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -216,10 +217,17 @@ func addressFits(c *Client, uri string) string {
 		return "A redirect URI has no fragment."
 	case u.User != nil:
 		return "A redirect URI has no user name."
+	case u.Port() != "" && !portFits(u.Port()):
+		return "A port is a number from 1 to 65535."
 	case strings.Contains(u.Path, "/../") || strings.HasSuffix(u.Path, "/..") || strings.Contains(u.Path, "/./"):
 		return "A redirect URI has no relative path segments."
 	}
 	return schemeFits(c, u)
+}
+
+func portFits(port string) bool {
+	n, err := strconv.ParseUint(port, 10, 16)
+	return err == nil && n > 0 && port[0] != '0'
 }
 
 // schemeFits says what is wrong with the scheme of an address a browser will be

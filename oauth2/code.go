@@ -29,6 +29,7 @@ type sealedCode struct {
 	Redirect  []byte   `json:"r"` // SHA-256 of the redirect URI
 	Scopes    []string `json:"s,omitempty"`
 	Audience  []string `json:"u,omitempty"`
+	Narrowed  bool     `json:"w,omitempty"`
 	Challenge string   `json:"p,omitempty"`
 	Nonce     string   `json:"n,omitempty"`
 	Subject   string   `json:"b"`
@@ -46,7 +47,7 @@ type sealedCode struct {
 func (p *Provider) sealCode(g Grant, req AuthorizeRequest) (string, error) {
 	sum := sha256.Sum256([]byte(req.RedirectURI))
 	plain, err := compact(sealedCode{
-		Grant: g.ID, Client: g.ClientID, Redirect: sum[:], Scopes: g.Scopes, Audience: g.Audience, Challenge: req.CodeChallenge,
+		Grant: g.ID, Client: g.ClientID, Redirect: sum[:], Scopes: g.Scopes, Audience: g.Audience, Narrowed: g.Narrowed, Challenge: req.CodeChallenge,
 		Nonce: g.Nonce, Subject: g.Subject, Session: g.Session, AuthTime: g.AuthTime.Unix(), AMR: g.AMR, ACR: g.ACR, Claims: g.Claims,
 		Expires: p.cfg.Now().Add(p.cfg.Lifetimes.Code).Unix(), Registration: g.Registration,
 	})
@@ -108,7 +109,7 @@ func unbase64(s string) ([]byte, bool) {
 // grant returns the grant this code asks for.
 func (c sealedCode) grant() Grant {
 	g := Grant{
-		ID: c.Grant, ClientID: c.Client, Subject: c.Subject, Session: c.Session, Scopes: c.Scopes, Audience: c.Audience,
+		ID: c.Grant, ClientID: c.Client, Subject: c.Subject, Session: c.Session, Scopes: c.Scopes, Audience: c.Audience, Narrowed: c.Narrowed,
 		Nonce: c.Nonce, AuthTime: time.Unix(c.AuthTime, 0).UTC(), AMR: c.AMR, ACR: c.ACR, Claims: c.Claims, Registration: c.Registration,
 	}
 	g.Offline = g.has("offline_access")

@@ -57,7 +57,7 @@ func (p *Provider) complete(ctx context.Context, req AuthorizeRequest, s identit
 // grantOf is the grant that a request of u in session s would make.
 func grantOf(req AuthorizeRequest, s identity.Session, u identity.User) Grant {
 	return Grant{
-		ID: uuid.NewString(), ClientID: req.ClientID, Subject: u.ID, Session: s.ID, Scopes: req.Scopes, Audience: req.Audience, Nonce: req.Nonce,
+		ID: uuid.NewString(), ClientID: req.ClientID, Subject: u.ID, Session: s.ID, Scopes: req.Scopes, Audience: req.Audience, Narrowed: req.Narrowed, Nonce: req.Nonce,
 		AuthTime: s.AuthTime, AMR: s.AMR, ACR: s.ACR, Claims: req.Claims.Claims,
 		Registration: req.Registration,
 	}

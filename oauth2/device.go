@@ -145,7 +145,9 @@ func (p *Provider) requestDevice(ctx context.Context, c *Client, form url.Values
 	}
 	address, agent := audit.Origin(ctx)
 	req := DeviceRequest{
-		Grant:  Grant{ID: uuid.NewString(), ClientID: c.ID, Scopes: d.req.Scopes, Audience: d.req.Audience, Registration: c.Registration},
+		Grant: Grant{
+			ID: uuid.NewString(), ClientID: c.ID, Scopes: d.req.Scopes, Audience: d.req.Audience, Narrowed: d.req.Narrowed, Registration: c.Registration,
+		},
 		Status: DevicePending, UserAgent: agent,
 	}
 	req.Grant.Offline = req.Grant.has("offline_access")

@@ -58,7 +58,8 @@ func (p *Provider) OpenDevice(ctx context.Context, binding []byte, typed string)
 	}
 	code, _ := ParseUserCode(typed)
 	in.Request = AuthorizeRequest{
-		ClientID: c.ID, Registration: d.Grant.Registration, Scopes: d.Grant.Scopes, Audience: d.Grant.Audience, Device: &DeviceVisit{ID: d.Grant.ID, Code: FormatUserCode(code)},
+		ClientID: c.ID, Registration: d.Grant.Registration, Scopes: d.Grant.Scopes, Audience: d.Grant.Audience, Narrowed: d.Grant.Narrowed,
+		Device: &DeviceVisit{ID: d.Grant.ID, Code: FormatUserCode(code)},
 	}
 	if c.DefaultMaxAge != nil {
 		in.Request.MaxAge = new(min(int64(*c.DefaultMaxAge), longestAge))
@@ -126,7 +127,7 @@ func (h *Handler) denyDevice(w http.ResponseWriter, r *http.Request, in Interact
 // device is the answer to the device that in speaks for.
 func (in *Interaction) device(status DeviceStatus) DeviceRequest {
 	d := DeviceRequest{Status: status, Grant: Grant{
-		ID: in.Request.Device.ID, ClientID: in.Request.ClientID, Scopes: in.Request.Scopes, Audience: in.Request.Audience,
+		ID: in.Request.Device.ID, ClientID: in.Request.ClientID, Scopes: in.Request.Scopes, Audience: in.Request.Audience, Narrowed: in.Request.Narrowed,
 		Registration: in.Request.Registration,
 	}}
 	d.Grant.Offline = d.Grant.has("offline_access")

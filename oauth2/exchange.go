@@ -268,7 +268,7 @@ func (p *Provider) exchangeToken(ctx context.Context, w *work) error {
 	t := x.subject
 	w.exchange, w.user, w.scopes, w.actor = x, t.User, x.scopes, x.act
 	w.grant = Grant{
-		ID: t.Grant, ClientID: w.client.ID, Subject: t.Subject, Session: t.Session, Scopes: x.scopes, Audience: x.audience,
+		ID: t.Grant, ClientID: w.client.ID, Subject: t.Subject, Session: t.Session, Scopes: x.scopes, Audience: x.audience, Narrowed: true,
 		AuthTime: t.AuthTime, AMR: t.AMR, ACR: t.ACR, ExpiresAt: t.ExpiresAt,
 	}
 	if x.idToken {

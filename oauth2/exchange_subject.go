@@ -2,7 +2,6 @@ package oauth2
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -41,7 +40,7 @@ func (p *Provider) liveID(ctx context.Context, c *Client, raw string) (Token, er
 		Audience audience `json:"aud"`
 		Use      string   `json:"token_use"` // an access token says so
 	}
-	if err := json.Unmarshal(payload, &claims); err != nil {
+	if err := keys.Claims(payload, &claims); err != nil {
 		return Token{}, ErrInactive
 	}
 	now := p.cfg.Now()
@@ -54,6 +53,9 @@ func (p *Provider) liveID(ctx context.Context, c *Client, raw string) (Token, er
 		AMR: claims.AMR, ACR: claims.ACR, ExpiresAt: time.Unix(claims.Expires, 0).UTC(),
 	}
 	if t.Subject, err = p.UserOf(ctx, c, claims.Subject); err != nil {
+		return Token{}, err
+	}
+	if t.Session, err = p.SessionOf(ctx, c, claims.Session); err != nil {
 		return Token{}, err
 	}
 	s, err := p.standing(ctx, t.standingQuery())

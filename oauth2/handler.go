@@ -76,11 +76,13 @@ func (h *Handler) authorize(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if id := params.Get("i"); id != "" {
+	// An application's request names its client; without one the names are ours.
+	ours := !params.Has("client_id")
+	if id := params.Get("i"); id != "" && ours {
 		return h.resume(w, r, id, now)
 	}
 	var req AuthorizeRequest
-	if sealed := params.Get("r"); sealed != "" {
+	if sealed := params.Get("r"); sealed != "" && ours {
 		req, err = h.Provider.openRequest(r.Context(), sealed)
 	} else {
 		req, err = h.Provider.begin(r.Context(), params)

@@ -2,7 +2,6 @@ package oauth2
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -30,7 +29,7 @@ func (p *Provider) VerifyHint(ctx context.Context, idToken string) (Hint, error)
 		Audience audience `json:"aud"`
 		Use      string   `json:"token_use"` // an access token says so
 	}
-	if err := json.Unmarshal(payload, &c); err != nil {
+	if err := keys.Claims(payload, &c); err != nil {
 		return Hint{}, fmt.Errorf("%w: %w", ErrInactive, err)
 	}
 	if c.Use != "" || c.Issuer != p.cfg.Issuer || c.Subject == "" || len(c.Audience) != 1 || c.Expires == 0 { // signed userinfo has no exp
@@ -50,6 +49,9 @@ func (p *Provider) VerifyHint(ctx context.Context, idToken string) (Hint, error)
 	if before(c.IssuedAt, &client) {
 		return Hint{}, ErrInactive
 	}
+	if h.Session, err = p.SessionOf(ctx, &client, h.Session); err != nil {
+		return Hint{}, err
+	}
 	h.Subject, err = p.UserOf(ctx, &client, h.Subject)
 	return h, err
 }
@@ -64,7 +66,7 @@ func (p *Provider) verifyOwn(ctx context.Context, idToken string) ([]byte, error
 	var c struct {
 		Audience audience `json:"aud"`
 	}
-	if json.Unmarshal(claims, &c) != nil || len(c.Audience) != 1 {
+	if keys.Claims(claims, &c) != nil || len(c.Audience) != 1 {
 		return nil, keys.ErrSignature
 	}
 	client, err := p.Client(ctx, c.Audience[0])
@@ -84,5 +86,6 @@ func (p *Provider) verifyOwn(ctx context.Context, idToken string) ([]byte, error
 	return payload, err
 }
 
-// leeway forgives the clocks of our own nodes.
-const leeway = 5 * time.Second
+// leeway forgives the clocks of our own nodes: further apart than this a node is not
+// ready.
+const leeway = time.Minute

@@ -50,9 +50,13 @@ func (p *Provider) mintID(ctx context.Context, in idToken) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	session, err := p.SessionFor(ctx, c, g.Session)
+	if err != nil {
+		return "", err
+	}
 	payload, err := json.Marshal(idClaims{
 		Issuer: p.cfg.Issuer, Subject: sub, Audience: c.ID, Expires: now.Add(p.cfg.Lifetimes.IDToken).Unix(), IssuedAt: now.Unix(),
-		AuthTime: g.AuthTime.Unix(), Nonce: g.Nonce, ACR: g.ACR, AMR: g.AMR, AZP: c.ID, Session: g.Session,
+		AuthTime: g.AuthTime.Unix(), Nonce: g.Nonce, ACR: g.ACR, AMR: g.AMR, AZP: c.ID, Session: session,
 		AccessHash: halfHash(alg, in.access), CodeHash: halfHash(alg, in.code), StateHash: halfHash(alg, in.state),
 	})
 	if err != nil {

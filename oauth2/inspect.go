@@ -23,6 +23,7 @@ type Token struct {
 	Subject   string // user id, or client id for client credentials
 	Sub       string // what the token calls Subject: the same, or a pairwise value
 	Session   string
+	Sid       string // what the token calls Session: the same, or a pairwise value
 	Grant     string
 	Scopes    []string
 	Audience  []string
@@ -31,6 +32,7 @@ type Token struct {
 	ACR       string
 	Actor     *Actor // who acts for Subject, if somebody does (RFC 8693 section 4.1)
 	IssuedAt  time.Time
+	NotBefore time.Time
 	ExpiresAt time.Time
 	User      *identity.User // nil for client credentials
 	Claims    Claims         // asked for by name; known of a live token only
@@ -99,8 +101,8 @@ func (p *Provider) accessToken(ctx context.Context, token string) (Token, error)
 		return Token{}, ErrInactive
 	}
 	t := Token{
-		Kind: "access", JTI: a.ID, ClientID: a.ClientID, Subject: a.Subject, Sub: a.Subject, Session: a.Session, Grant: a.Grant, Scopes: strings.Fields(a.Scope),
-		Audience: a.Audience, AMR: a.AMR, ACR: a.ACR, Actor: a.Actor, IssuedAt: time.Unix(a.IssuedAt, 0).UTC(), ExpiresAt: time.Unix(a.Expires, 0).UTC(),
+		Kind: "access", JTI: a.ID, ClientID: a.ClientID, Subject: a.Subject, Sub: a.Subject, Session: a.Session, Sid: a.Session, Grant: a.Grant, Scopes: strings.Fields(a.Scope),
+		Audience: a.Audience, AMR: a.AMR, ACR: a.ACR, Actor: a.Actor, IssuedAt: time.Unix(a.IssuedAt, 0).UTC(), NotBefore: time.Unix(a.NotUntil, 0).UTC(), ExpiresAt: time.Unix(a.Expires, 0).UTC(),
 		registration: a.Registration,
 	}
 	if a.userClaims == nil {
@@ -114,6 +116,9 @@ func (p *Provider) accessToken(ctx context.Context, token string) (Token, error)
 		return Token{}, ErrInactive
 	}
 	if err != nil {
+		return Token{}, err
+	}
+	if t.Session, err = p.SessionOf(ctx, &c, a.Session); err != nil {
 		return Token{}, err
 	}
 	t.Subject, err = p.UserOf(ctx, &c, a.Subject)
@@ -220,10 +225,14 @@ func (p *Provider) refreshToken(ctx context.Context, r refreshed) (Token, error)
 		return Token{}, err
 	}
 	sub, err := p.SubjectFor(ctx, &c, g.Subject)
+	if err != nil {
+		return Token{}, err
+	}
+	sid, err := p.SessionFor(ctx, &c, g.Session)
 	return Token{
-		Sub:  sub,
+		Sub: sub, Sid: sid,
 		Kind: "refresh", ClientID: g.ClientID, Subject: g.Subject, Session: g.Session, Grant: g.ID, Scopes: g.Scopes, Audience: g.Audience,
-		AuthTime: g.AuthTime, AMR: g.AMR, ACR: g.ACR, IssuedAt: r.state.RotatedAt, ExpiresAt: r.state.ExpiresAt,
+		AuthTime: g.AuthTime, AMR: g.AMR, ACR: g.ACR, IssuedAt: r.state.RotatedAt, NotBefore: r.state.RotatedAt, ExpiresAt: r.state.ExpiresAt,
 	}, err
 }
 

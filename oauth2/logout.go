@@ -99,10 +99,14 @@ func (p *Provider) LogoutToken(ctx context.Context, c *Client, l Logout) (string
 	if err != nil {
 		return "", err
 	}
+	session, err := p.SessionFor(ctx, c, l.Session)
+	if err != nil {
+		return "", err
+	}
 	now := p.cfg.Now()
 	payload, err := json.Marshal(logoutClaims{
 		Issuer: p.cfg.Issuer, Subject: sub, Audience: c.ID, IssuedAt: now.Unix(), Expires: now.Add(logoutTTL).Unix(),
-		ID: rand.Text(), Session: l.Session, Events: map[string]struct{}{logoutEvent: {}},
+		ID: rand.Text(), Session: session, Events: map[string]struct{}{logoutEvent: {}},
 	})
 	if err != nil {
 		return "", fmt.Errorf("logout token claims: %w", err)

@@ -18,7 +18,7 @@ func ResponseTypes() []string { return slices.Clone(responseTypes) }
 
 // parseResponseType reads the words of a response type in any order, each once.
 func parseResponseType(s string) (r responseType, ok bool) {
-	for _, word := range strings.Fields(s) {
+	for _, word := range strings.Split(s, " ") { // one space between two, and none around (RFC 6749 section 3.1.1)
 		var seen *bool
 		switch word {
 		case "code":

@@ -126,6 +126,7 @@ func (p *Provider) requireStanding(ctx context.Context, w *work) error {
 		return f
 	}
 	w.grant.Audience = aud
+	w.grant.Narrowed = w.grant.Narrowed || asksResource(w.form["resource"])
 	return nil
 }
 
@@ -274,6 +275,7 @@ func (p *Provider) narrow(_ context.Context, w *work) error {
 		return f
 	}
 	w.grant.Audience = aud
+	w.grant.Narrowed = w.grant.Narrowed || asksResource(w.form["resource"])
 	return nil
 }
 

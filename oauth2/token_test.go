@@ -38,7 +38,7 @@ func TestTokenResponse(t *testing.T) {
 		for name, want := range map[string]any{
 			"iss": issuer, "sub": f.user.ID, "uid": f.user.ID, "client_id": "shop", "scope": "openid email offline_access", "sid": f.session.ID,
 			"email": f.user.Email, "mfa_verified": false, "acr": "1", "auth_time": float64(f.session.AuthTime.Unix()),
-			"aud": []any{"https://a.example", "https://b.example"}, "amr": []any{"pwd"}, "roles": []any{"staff"},
+			"aud": []any{"https://a.example", "https://b.example", issuer + oauth2.UserinfoPath}, "amr": []any{"pwd"}, "roles": []any{"staff"},
 		} {
 			if diff := cmp.Diff(want, a[name]); diff != "" {
 				t.Errorf("access token %s (-want +got):\n%s", name, diff)
@@ -273,7 +273,7 @@ func TestResourcesNarrow(t *testing.T) {
 			t.Errorf("asked at redemption: %v", got)
 		}
 		rt := tokensOf(r).Refresh
-		if got := aud(shop.refresh(rt)); len(got.([]any)) != 2 {
+		if got := aud(shop.refresh(rt)); len(got.([]any)) != 3 { // both, and this server for userinfo
 			t.Errorf("the grant lost an audience: %v", got)
 		}
 		if got := aud(shop.refresh(rt, "resource", "https://a.example")); got != "https://a.example" {
@@ -282,7 +282,7 @@ func TestResourcesNarrow(t *testing.T) {
 		shop.redeem(shop.code("resource", "https://a.example"), "resource", "https://b.example").refused(http.StatusBadRequest, "invalid_target")
 		shop.Audience = []string{"https://b.example"}
 		must(t, f.db.UpdateClient(t.Context(), shop.Client))
-		if got := aud(shop.refresh(rt)); got != "https://b.example" {
+		if got := aud(shop.refresh(rt)); !cmp.Equal(got, []any{"https://b.example", issuer + oauth2.UserinfoPath}) {
 			t.Errorf("an audience withdrawn in the meantime: %v", got)
 		}
 	})

@@ -51,6 +51,7 @@ type AuthorizeRequest struct {
 	ResponseMode  string   `json:"response_mode"` // "query", "fragment" or "form_post", or one of them and ".jwt"
 	Scopes        []string `json:"scopes"`        // registered ones only
 	Audience      []string `json:"audience,omitempty"`
+	Narrowed      bool     `json:"narrowed,omitempty"` // Audience was asked for (RFC 8707): the tokens are for nothing else
 	State         string   `json:"state,omitempty"`
 	Nonce         string   `json:"nonce,omitempty"`
 	CodeChallenge string   `json:"code_challenge,omitempty"` // S256
@@ -100,6 +101,7 @@ type Grant struct {
 	Session    string // sid
 	Scopes     []string
 	Audience   []string
+	Narrowed   bool // Audience was asked for: not for this server's userinfo, unless it is among it
 	Nonce      string
 	AuthTime   time.Time
 	AMR        []string

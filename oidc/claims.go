@@ -2,6 +2,7 @@ package oidc
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/gatekeeper-oidc/gatekeeper/identity"
 	"github.com/gatekeeper-oidc/gatekeeper/oauth2"
@@ -64,6 +65,14 @@ func (ClaimTable) Claims(u *identity.User, scopes, names []string) map[string]an
 		}
 		if v := c.value(u); v != nil {
 			out[c.name] = v
+		}
+	}
+	// An address is never given without saying whether it is verified: anybody can
+	// sign up with somebody's.
+	for _, c := range userClaims {
+		about, marks := strings.CutSuffix(c.name, "_verified")
+		if _, given := out[about]; marks && given && out[c.name] == nil {
+			out[c.name] = c.value(u)
 		}
 	}
 	return out

@@ -15,7 +15,7 @@ import (
 // The paths of this package, below the issuer.
 const (
 	pathJWKS          = "/oidc/jwks"
-	pathUserinfo      = "/oidc/userinfo"
+	pathUserinfo      = oauth2.UserinfoPath
 	pathLogout        = "/oidc/logout"
 	pathLogoutConfirm = "/oidc/logout/confirm"
 	pathLogoutDone    = "/oidc/logout/done"

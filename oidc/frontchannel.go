@@ -23,7 +23,11 @@ func (h *Handler) frames(ctx context.Context, reached []string, session string) 
 			return nil, fmt.Errorf("client %s of a sign-out: %w", id, err)
 		}
 		if c.FrontchannelLogoutURI != "" {
-			frames = append(frames, frameOf(&c, h.cfg.Issuer, session))
+			told, err := h.cfg.Provider.SessionFor(ctx, &c, session)
+			if err != nil {
+				return nil, fmt.Errorf("session of a sign-out for client %s: %w", id, err)
+			}
+			frames = append(frames, frameOf(&c, h.cfg.Issuer, told))
 		}
 	}
 	return frames, nil

@@ -17,6 +17,7 @@ type Provider interface {
 	Client(ctx context.Context, id string) (oauth2.Client, error)
 	Inspect(ctx context.Context, token string) (oauth2.Token, error)
 	UserinfoFor(ctx context.Context, c *oauth2.Client, claims map[string]any) (token string, ok bool, err error)
+	SessionFor(ctx context.Context, c *oauth2.Client, session string) (string, error)
 	VerifyHint(ctx context.Context, idToken string) (oauth2.Hint, error)
 	AllowOrigin(ctx context.Context, origin string) bool
 }
@@ -104,7 +105,7 @@ func (h *Handler) Routes(m *web.Mux) {
 	m.Resource("POST "+pathUserinfo, h.userinfo, h.cfg.Provider.AllowOrigin)
 	m.CrossSitePage("GET "+pathLogout, h.logout)
 	m.CrossSitePage("POST "+pathLogout, h.logout)
-	m.Page("POST "+pathLogoutConfirm, h.confirm)
-	m.Page("GET "+pathLogoutDone, h.done)
+	m.Page("POST "+pathLogoutConfirm, h.confirm, web.InPopup)
+	m.Page("GET "+pathLogoutDone, h.done, web.InPopup)
 	m.Framed("GET "+pathCheckSession, h.session.Serve)
 }

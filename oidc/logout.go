@@ -15,9 +15,6 @@ import (
 	"github.com/gatekeeper-oidc/gatekeeper/templates"
 )
 
-// maxState bounds the state an application gets back.
-const maxState = 2 << 10
-
 // clearSite makes the browser forget what our pages stored. It does not name
 // "cookies": that reaches the whole registrable domain, and with it the cookies
 // of applications that live beside us (Clear Site Data section 3.1).
@@ -73,9 +70,6 @@ func parameters(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 			out.Set(name, v)
 		}
 	}
-	if len(out.Get("state")) > maxState {
-		return nil, invalid("state_size", "The state is too long.")
-	}
 	return out, nil
 }
 
@@ -89,17 +83,12 @@ func (h *Handler) check(r *http.Request, in url.Values) (signOut, error) {
 		if fault.Is(err, fault.Unavailable) {
 			return signOut{}, fmt.Errorf("verify id_token_hint: %w", err)
 		}
-		if err != nil {
-			return signOut{}, &fault.Error{
-				Kind: fault.Invalid, Code: "invalid_request", Rule: "id_token_hint_valid",
-				Detail: "The application sent a hint that this server did not issue.", Err: err,
-			}
+		// One that nobody can check any more, its key having retired, says nothing, and
+		// neither does one of another application: the person is asked, and goes on from
+		// there. An address to return to needs to be proved otherwise.
+		if err == nil && (clientID == "" || clientID == hint.ClientID) {
+			req.Hint, clientID = hint, hint.ClientID
 		}
-		if clientID != "" && clientID != hint.ClientID {
-			return signOut{}, invalid("hint_of_client", "The hint belongs to another application.").
-				With("client_id", clientID).With("hint", hint.ClientID)
-		}
-		req.Hint, clientID = hint, hint.ClientID
 	}
 	if err := h.identify(r, &req, clientID); err != nil {
 		return signOut{}, err

@@ -121,7 +121,7 @@ func everyScope() []string {
 
 func newWorld() *world {
 	token := func(scopes ...string) oauth2.Token {
-		return oauth2.Token{Kind: "access", ClientID: "shop", Subject: "u1", Sub: "u1", Scopes: scopes, User: ana()}
+		return oauth2.Token{Kind: "access", Audience: []string{issuer}, ClientID: "shop", Subject: "u1", Sub: "u1", Scopes: scopes, User: ana()}
 	}
 	refresh := token(everyScope()...)
 	refresh.Kind = "refresh"
@@ -139,7 +139,7 @@ func newWorld() *world {
 		tokens: map[string]oauth2.Token{
 			"all": token(everyScope()...), "openid": token("openid"), "email": token("openid", "email"), "scopeless": token("email"),
 			"refresh": refresh, "bare": bare,
-			"machine": {Kind: "access", ClientID: "ops", Subject: "ops", Scopes: []string{"openid"}},
+			"machine": {Kind: "access", Audience: []string{issuer}, ClientID: "ops", Subject: "ops", Scopes: []string{"openid"}},
 		},
 		hints: map[string]oauth2.Hint{
 			"this-session":  {Subject: "u1", ClientID: "shop", Session: "s1"},
@@ -244,4 +244,9 @@ func TestNewRefuses(t *testing.T) {
 			t.Errorf("%s: not refused", name)
 		}
 	}
+}
+
+// SessionFor is the identity: the applications of this world are not pairwise.
+func (k *world) SessionFor(_ context.Context, _ *oauth2.Client, session string) (string, error) {
+	return session, nil
 }

@@ -13,8 +13,6 @@ import (
 // statementAlgs sign software statements; none and HMAC never do.
 var statementAlgs = []string{"RS256", "PS256", "ES256", "EdDSA"}
 
-const statementLeeway = time.Minute
-
 // badStatement and unapproved are RFC 7591 section 3.2.2.
 func badStatement(rule, detail string) *fault.Error {
 	return &fault.Error{Kind: fault.Invalid, Code: "invalid_software_statement", Rule: rule, Detail: detail}
@@ -57,11 +55,16 @@ func (r *Registrar) verified(statement string) (map[string]json.RawMessage, erro
 	if !ok {
 		return nil, unapproved("Software statements of this issuer are not accepted here.").With("iss", clip(issuer, 200))
 	}
-	payload, _, err := keys.VerifyWith(set, statement, statementAlgs)
+	payload, head, err := keys.VerifyWith(set, statement, statementAlgs)
 	if err != nil {
 		f := badStatement("statement_signature", "The software_statement is not signed by its issuer.").With("iss", clip(issuer, 200))
 		f.Err = err
 		return nil, f
+	}
+	switch strings.TrimPrefix(strings.ToLower(head.Type), "application/") {
+	case "", "jwt", "software-statement+jwt":
+	default: // made for another purpose (RFC 8725 section 3.11)
+		return nil, badStatement("statement_type", "The JWT is not a software statement.").With("typ", clip(head.Type, 64))
 	}
 	claims, err := parseMetadata(payload)
 	if err != nil {
@@ -73,7 +76,7 @@ func (r *Registrar) verified(statement string) (map[string]json.RawMessage, erro
 	switch {
 	case !okExp || !okNbf:
 		return nil, badStatement("statement_claims", "The exp and nbf of a software_statement are numbers.")
-	case !exp.IsZero() && !now.Before(exp.Add(statementLeeway)), now.Add(statementLeeway).Before(nbf):
+	case !exp.IsZero() && !now.Before(exp.Add(keys.ClockBehind)), now.Add(keys.ClockAhead).Before(nbf):
 		return nil, badStatement("statement_time", "The software_statement is not valid now.")
 	}
 	return claims, nil
@@ -93,7 +96,7 @@ func statementIssuer(statement string) (string, bool) {
 	var claims struct {
 		Issuer string `json:"iss"`
 	}
-	if json.Unmarshal(payload, &claims) != nil || claims.Issuer == "" {
+	if keys.Claims(payload, &claims) != nil || claims.Issuer == "" {
 		return "", false
 	}
 	return claims.Issuer, true
@@ -104,9 +107,9 @@ func instantOf(raw json.RawMessage) (t time.Time, ok bool) {
 	if len(raw) == 0 {
 		return time.Time{}, true
 	}
-	var seconds float64
-	if json.Unmarshal(raw, &seconds) != nil || seconds < 0 || seconds > 1<<40 {
+	var at keys.NumericDate
+	if at.UnmarshalJSON(raw) != nil {
 		return time.Time{}, false
 	}
-	return time.Unix(int64(seconds), 0), true
+	return at.Time(), true
 }

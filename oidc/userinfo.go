@@ -27,7 +27,7 @@ func (h *Handler) userinfo(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return fmt.Errorf("inspect token for userinfo: %w", err)
 	}
-	if err := mayReadUserinfo(t); err != nil {
+	if err := mayReadUserinfo(t, h.cfg.Issuer); err != nil {
 		return err
 	}
 	claims := ClaimTable{}.Claims(t.User, t.Scopes, t.Claims.Userinfo)
@@ -47,7 +47,7 @@ func (h *Handler) userinfo(w http.ResponseWriter, r *http.Request) error {
 }
 
 // mayReadUserinfo holds a live token to what userinfo asks of it.
-func mayReadUserinfo(t oauth2.Token) error {
+func mayReadUserinfo(t oauth2.Token, issuer string) error {
 	switch {
 	case t.Kind != "access":
 		return refusedToken("access_token_kind", "A refresh token is not an access token.").With("client_id", t.ClientID)
@@ -59,6 +59,9 @@ func mayReadUserinfo(t oauth2.Token) error {
 			Detail: "The access token lacks the scope openid.",
 			Facts:  []fault.Fact{{Name: "client_id", Value: t.ClientID}, {Name: "scope", Value: strings.Join(t.Scopes, " ")}},
 		}
+	case !slices.Contains(t.Audience, issuer) && !slices.Contains(t.Audience, issuer+pathUserinfo):
+		f := refusedToken("token_for_userinfo", "The access token is for another resource (RFC 9068 section 4).")
+		return f.With("client_id", t.ClientID).With("audience", strings.Join(t.Audience, " "))
 	}
 	return nil
 }

@@ -30,6 +30,7 @@ var (
 type grantData struct {
 	Scopes   []string `json:"scopes,omitempty"`
 	Audience []string `json:"aud,omitempty"`
+	Narrowed bool     `json:"narrowed,omitempty"`
 	Nonce    string   `json:"nonce,omitempty"`
 	AuthTime int64    `json:"auth_time,omitempty"` // microseconds
 	AMR      []string `json:"amr,omitempty"`
@@ -40,12 +41,12 @@ type grantData struct {
 }
 
 func dataOf(g oauth2.Grant) grantData {
-	return grantData{g.Scopes, g.Audience, g.Nonce, micros(g.AuthTime), g.AMR, g.ACR, g.Claims, g.Registration}
+	return grantData{g.Scopes, g.Audience, g.Narrowed, g.Nonce, micros(g.AuthTime), g.AMR, g.ACR, g.Claims, g.Registration}
 }
 
 // into is the opposite of dataOf.
 func (d grantData) into(g *oauth2.Grant) {
-	g.Scopes, g.Audience, g.Nonce, g.AuthTime, g.AMR, g.ACR = d.Scopes, d.Audience, d.Nonce, instant(d.AuthTime), d.AMR, d.ACR
+	g.Scopes, g.Audience, g.Narrowed, g.Nonce, g.AuthTime, g.AMR, g.ACR = d.Scopes, d.Audience, d.Narrowed, d.Nonce, instant(d.AuthTime), d.AMR, d.ACR
 	g.Claims, g.Registration = d.Claims, d.Registration
 }
 

@@ -7,7 +7,7 @@ import (
 	"net/http"
 )
 
-// stateCookie is the name assets/session.js looks for. With the browser state in
+// stateCookie is in the name assets/session.js looks for. With the browser state in
 // it, our own frame in an application's page can tell whether the session is still
 // the one the application knows (OpenID Connect Session Management 1.0 section 3).
 const stateCookie = "gk_bs"
@@ -27,7 +27,7 @@ func (m *Mux) BrowserState(w http.ResponseWriter, r *http.Request, session strin
 	if m.Cookie(r, stateCookie) == state {
 		return state
 	}
-	c := &http.Cookie{Name: m.cookieName(stateCookie), Value: state, Path: "/", Secure: m.https, SameSite: http.SameSiteLaxMode} //nolint:gosec // a script must read it
+	c := &http.Cookie{Name: m.cookieName(stateCookie), Value: state, Path: m.cookiePath(), Secure: m.https, SameSite: http.SameSiteLaxMode} //nolint:gosec // a script must read it
 	if m.https {
 		c.SameSite = http.SameSiteNoneMode
 	}

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"net/http"
 	"strings"
 	"time"
@@ -21,7 +22,9 @@ const (
 )
 
 // SetCookie sets the cookie called name for the whole session of the browser:
-// HttpOnly, SameSite=Lax, and __Host- and Secure when the issuer is https.
+// HttpOnly, SameSite=Lax, and __Host- and Secure when the issuer is https. An issuer
+// with a path has cookies of its own name that go to that path alone: what else lives
+// on its host neither gets nor replaces them.
 func (m *Mux) SetCookie(w http.ResponseWriter, name, value string) {
 	m.setCookie(w, name, value, 0)
 }
@@ -44,18 +47,35 @@ func (m *Mux) DropCookie(w http.ResponseWriter, name string) {
 
 func (m *Mux) setCookie(w http.ResponseWriter, name, value string, maxAge int) {
 	http.SetCookie(w, &http.Cookie{ //nolint:gosec // Secure but on the http loopback issuer, where browsers drop it
-		Name: m.cookieName(name), Value: value, Path: "/", MaxAge: maxAge,
+		Name: m.cookieName(name), Value: value, Path: m.cookiePath(), MaxAge: maxAge,
 		HttpOnly: true, Secure: m.https, SameSite: http.SameSiteLaxMode,
 	})
 }
 
 // cookieName is plain on the http loopback issuer only: browsers refuse __Host-
-// without Secure, and some refuse Secure there.
+// without Secure, and some refuse Secure there. __Host- wants the path /, so below a
+// path it is __Secure-, and the name tells one path from another: of two that fit, a
+// browser sends both.
 func (m *Mux) cookieName(name string) string {
-	if m.https {
+	if m.prefix != "" {
+		sum := sha256.Sum256([]byte(m.prefix))
+		name += "-" + hex.EncodeToString(sum[:4])
+	}
+	switch {
+	case !m.https:
+		return name
+	case m.prefix != "":
+		return "__Secure-" + name
+	default:
 		return "__Host-" + name
 	}
-	return name
+}
+
+func (m *Mux) cookiePath() string {
+	if m.prefix == "" {
+		return "/"
+	}
+	return m.prefix
 }
 
 // SetLastingCookie is SetCookie for one the browser keeps when it is closed.

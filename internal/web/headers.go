@@ -47,7 +47,11 @@ func (m *Mux) instructions(rt *route) []header {
 			policy += "; form-action 'self'"
 		}
 		add("Content-Security-Policy", policy)
-		add("Cross-Origin-Opener-Policy", "same-origin")
+		opener := "same-origin"
+		if rt.popup { // the application that opened it waits for its answer
+			opener = "unsafe-none"
+		}
+		add("Cross-Origin-Opener-Policy", opener)
 		add("Permissions-Policy", permissions)
 		add("Cache-Control", "no-store")
 	case files:

@@ -114,7 +114,7 @@ func (m *Mux) Page(pattern string, h Handler, opts ...Option) {
 // CrossSitePage is Page for the two pages that other sites may post to by
 // specification: /oauth2/authorize and /oidc/logout.
 func (m *Mux) CrossSitePage(pattern string, h Handler, opts ...Option) {
-	m.mount(pattern, &route{to: people}, h, opts...)
+	m.mount(pattern, &route{to: people, popup: true}, h, opts...)
 }
 
 // API mounts h for programs of the operator: errors are RFC 9457 problem details,
@@ -170,6 +170,11 @@ type Option func(*route)
 // (Content-Security-Policy form-action 'self').
 func OwnForms(rt *route) { rt.ownForms = true }
 
+// InPopup is for pages on the way of an authorization request: an application may
+// have opened them in a window of their own, and hears of the answer from there
+// (Cross-Origin-Opener-Policy unsafe-none). Cross-site pages are such pages.
+func InPopup(rt *route) { rt.popup = true }
+
 // mount composes the road of rt before h and hangs it at pattern.
 func (m *Mux) mount(pattern string, rt *route, h Handler, opts ...Option) {
 	method, path, found := strings.Cut(pattern, " ")
@@ -185,7 +190,7 @@ func (m *Mux) mount(pattern string, rt *route, h Handler, opts ...Option) {
 		ep = &endpoint{methods: map[string]http.HandlerFunc{}}
 		m.endpoints[path] = ep
 		m.router.Handle(path, ep)
-		other := &route{to: rt.to, pattern: path, cors: rt.cors, otherMethod: true, published: rt.published}
+		other := &route{to: rt.to, pattern: path, cors: rt.cors, popup: rt.popup, otherMethod: true, published: rt.published}
 		ep.other = m.serve(other, ep.otherMethod)
 	}
 	methods := []string{method}
@@ -207,11 +212,20 @@ func (m *Mux) mount(pattern string, rt *route, h Handler, opts ...Option) {
 			ep.methods[name] = m.serve(pre, ep.preflight)
 		case ep.methods[name] != nil:
 			panic("web: " + name + " " + path + " is mounted twice")
+		case name == http.MethodHead && rt.to == people: // safe: what a GET would do is not done (RFC 9110 section 9.2.1)
+			ep.methods[name] = m.serve(&route{to: rt.to, pattern: path, popup: rt.popup, otherMethod: true}, headOnly)
 		default:
 			ep.methods[name] = serve
 		}
 	}
 	ep.allow = allowed(ep.methods)
+}
+
+// headOnly answers HEAD on a page without doing what the page does.
+func headOnly(w http.ResponseWriter, _ *http.Request) error {
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.WriteHeader(http.StatusOK)
+	return nil
 }
 
 // allowed returns the value of the Allow header.
@@ -227,12 +241,18 @@ func allowed(methods map[string]http.HandlerFunc) string {
 // ServeHTTP takes r down the road.
 func (m *Mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	peer := peerOf(r)
-	rec := &record{Context: r.Context(), start: m.cfg.Now(), peer: peer, secure: m.secure(r, peer)}
+	rec := &record{Context: r.Context(), start: m.cfg.Now(), peer: peer, secure: m.secure(r, peer), target: r.URL.RequestURI()}
 	rec.info = Info{
 		CorrelationID: correlation(r.Header), Address: m.address(peer, r.Header), UserAgent: printable(r.UserAgent(), 256),
 	}
 	rec.w.ResponseWriter, rec.w.prefix = w, m.prefix
 	w.Header()[correlationHeader] = []string{rec.info.CorrelationID}
+	if len(r.TransferEncoding) > 0 && r.ProtoMajor == 1 {
+		// A Content-Length beside it, which net/http has taken away unseen, would make two
+		// readers disagree where the request ends: nothing more is read from this
+		// connection (RFC 9112 section 6.1).
+		w.Header().Set("Connection", "close")
+	}
 	defer m.finish(rec, r.Method) //nolint:contextcheck // the record is the context
 	r = r.WithContext(rec)        //nolint:contextcheck // the record wraps the context of r
 	if m.prefix != "" {

@@ -18,6 +18,7 @@ import (
 // A record is what is known about one request. It is the request's context, so
 // that reading it back costs no second allocation.
 type record struct {
+	target string // path and query as they came, before the path of the issuer was cut
 	context.Context
 	info   Info
 	peer   netip.Addr // the socket's

@@ -142,7 +142,7 @@ func (m *Mux) scheme(rt *route, next Handler) Handler {
 		}
 		read := r.Method == http.MethodGet || r.Method == http.MethodHead
 		if read && (rt.to == people || rt.to == files || rt.to == strangers) && strings.HasPrefix(r.URL.Path, "/") {
-			w.Header().Set("Location", m.origin+r.URL.RequestURI())
+			w.Header().Set("Location", m.origin+rec.target)
 			w.WriteHeader(http.StatusPermanentRedirect)
 			return nil
 		}

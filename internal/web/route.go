@@ -31,6 +31,7 @@ type route struct {
 	cors        CORS
 	formToken   bool // unsafe methods need one
 	ownForms    bool
+	popup       bool // an application may have opened it, and waits
 	framed      bool // any site may show it in a frame
 	published   bool // an OAuth answer from memory
 	otherMethod bool // stands for the methods nobody mounted

@@ -4,10 +4,12 @@
 // "error". No page but this one, not even ours, sees the cookie by way of it.
 "use strict";
 
-const cookie = (location.protocol === "https:" ? "__Host-" : "") + "gk_bs=";
+// Its name says whose it is: __Host-gk_bs, and below a path of the host
+// __Secure-gk_bs-… with a mark of that path. The browser sends no other here.
+const cookie = /^(__Host-|__Secure-)?gk_bs(-[0-9a-f]{8})?=/;
 
 const browserState = () =>
-  document.cookie.split("; ").filter((c) => c.startsWith(cookie)).map((c) => c.slice(cookie.length))[0] || "";
+  document.cookie.split("; ").filter((c) => cookie.test(c)).map((c) => c.slice(c.indexOf("=") + 1))[0] || "";
 
 const hash = async (text) => {
   const sum = new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text)));

@@ -143,8 +143,8 @@ func loose(c *http.Cookie, https bool) string {
 		return "can be read by scripts (no HttpOnly)"
 	case c.SameSite != http.SameSiteLaxMode && c.SameSite != http.SameSiteStrictMode && c.SameSite != http.SameSiteNoneMode:
 		return "has no SameSite"
-	case https && !strings.HasPrefix(c.Name, "__Host-"):
-		return "is not bound to the host (__Host-)"
+	case https && !strings.HasPrefix(c.Name, "__Host-") && (!strings.HasPrefix(c.Name, "__Secure-") || c.Path == "" || c.Path == "/"):
+		return "is neither bound to the host (__Host-) nor to the issuer's path on it (__Secure-)"
 	}
 	return ""
 }

@@ -89,7 +89,7 @@ func QueryAdded() suite.Module {
 
 // BadHint brings a hint that somebody else signed.
 func BadHint() suite.Module {
-	return nowhere("rp-initiated-logout-bad-id-token-hint", "A hint that another key signed is refused.",
+	return nowhere("rp-initiated-logout-bad-id-token-hint", "A hint that another key signed leads nowhere.",
 		func(c *suite.Case, l *leaving) ([]string, error) {
 			key, err := c.Key()
 			if err != nil {
@@ -102,7 +102,7 @@ func BadHint() suite.Module {
 
 // ModifiedHint brings a hint without a signature.
 func ModifiedHint() suite.Module {
-	return nowhere("rp-initiated-logout-modified-id-token-hint", "A hint without a signature is refused.",
+	return nowhere("rp-initiated-logout-modified-id-token-hint", "A hint without a signature leads nowhere.",
 		func(_ *suite.Case, l *leaving) ([]string, error) {
 			stripped, err := suite.Unsigned(l.login.ID().Claims)
 			return []string{"id_token_hint", stripped, "post_logout_redirect_uri", l.back, "state", rand.Text()}, err
