@@ -247,14 +247,11 @@ func hint(ctx context.Context, d *draft) *fault.Error {
 		return nil
 	}
 	h, err := d.p.VerifyHint(ctx, raw)
-	if err != nil && !errors.Is(err, ErrInactive) {
+	switch {
+	case err != nil && !errors.Is(err, ErrInactive):
 		return fault.Of(err)
-	}
-	if err != nil {
-		return nil // nobody can check it any more: it says nothing
-	}
-	if h.ClientID != d.client.ID {
-		return nil // another application's is none of this one's business
+	case err != nil || h.ClientID != d.client.ID: // nobody can check it any more, or it is another application's
+		return nil
 	}
 	d.req.HintSubject = or(h.Subject, nobody) // its subjects were others when it was made
 	return nil

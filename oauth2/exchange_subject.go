@@ -43,9 +43,7 @@ func (p *Provider) liveID(ctx context.Context, c *Client, raw string) (Token, er
 	if err := keys.Claims(payload, &claims); err != nil {
 		return Token{}, ErrInactive
 	}
-	now := p.cfg.Now()
-	if claims.Use != "" || claims.Issuer != p.cfg.Issuer || !slices.Equal(claims.Audience, audience{c.ID}) || claims.Session == "" ||
-		!now.Before(time.Unix(claims.Expires, 0)) || time.Unix(claims.IssuedAt, 0).After(now.Add(leeway)) || before(claims.IssuedAt, c) {
+	if !p.liveIDFits(&claims.idClaims, claims.Audience, claims.Use, c) {
 		return Token{}, ErrInactive
 	}
 	t := Token{
@@ -68,6 +66,13 @@ func (p *Provider) liveID(ctx context.Context, c *Client, raw string) (Token, er
 	}
 	t.User = &s.User
 	return t, nil
+}
+
+// liveIDFits holds the claims of an ID token to c and to now.
+func (p *Provider) liveIDFits(claims *idClaims, aud audience, use string, c *Client) bool {
+	now := p.cfg.Now()
+	return use == "" && claims.Issuer == p.cfg.Issuer && slices.Equal(aud, audience{c.ID}) && claims.Session != "" &&
+		now.Before(time.Unix(claims.Expires, 0)) && !time.Unix(claims.IssuedAt, 0).After(now.Add(leeway))
 }
 
 // standingQuery names what the liveness of t depends on.

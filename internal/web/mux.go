@@ -193,17 +193,8 @@ func (m *Mux) mount(pattern string, rt *route, h Handler, opts ...Option) {
 		other := &route{to: rt.to, pattern: path, cors: rt.cors, popup: rt.popup, otherMethod: true, published: rt.published}
 		ep.other = m.serve(other, ep.otherMethod)
 	}
-	methods := []string{method}
-	switch {
-	case method == http.MethodGet, method == "" && (rt.to == files || rt.to == probes):
-		methods = []string{http.MethodGet, http.MethodHead}
-	case method == "":
-		methods = []string{http.MethodGet, http.MethodHead, http.MethodPost}
-	}
-	if rt.cors != nil {
-		ep.cors = true
-		methods = append(methods, http.MethodOptions)
-	}
+	methods := methodsOf(method, rt)
+	ep.cors = ep.cors || rt.cors != nil
 	serve := m.serve(rt, h)
 	for _, name := range methods {
 		switch {
@@ -219,6 +210,21 @@ func (m *Mux) mount(pattern string, rt *route, h Handler, opts ...Option) {
 		}
 	}
 	ep.allow = allowed(ep.methods)
+}
+
+// methodsOf are the methods that a pattern with this one, "" is none, answers.
+func methodsOf(method string, rt *route) []string {
+	methods := []string{method}
+	switch {
+	case method == http.MethodGet, method == "" && (rt.to == files || rt.to == probes):
+		methods = []string{http.MethodGet, http.MethodHead}
+	case method == "":
+		methods = []string{http.MethodGet, http.MethodHead, http.MethodPost}
+	}
+	if rt.cors != nil {
+		methods = append(methods, http.MethodOptions)
+	}
+	return methods
 }
 
 // headOnly answers HEAD on a page without doing what the page does.
