@@ -21,61 +21,62 @@ const (
 // application, a person signs in and consents, the application redeems the code,
 // a resource server validates the token, it refreshes, is introspected, revoked,
 // and the person signs out.
-func TestMainJob(t *testing.T) {
-	everywhere(t, func(t *testing.T, d *deployment) {
-		secret := d.client(t, "shop", "--type", "web", "--name", "The Shop", "--redirect-uri", callback,
-			"--post-logout-redirect-uri", "http://127.0.0.1:9/bye", "--scope", "openid,profile,email,offline_access")
-		uid := d.user(t, ana, anaPassword, "--email-verified", "--name", "Ana Example", "--role", "reporter_user")
-		a := newApp(t, d, "shop", secret, callback)
-		b := newBrowser(t, d.issuer)
+func TestMainJob(t *testing.T) { everywhere(t, mainJob) }
 
-		tr := a.begin()
-		p := b.get(tr.url)
-		if p.title() != "Sign in" {
-			t.Fatalf("title %q, want Sign in: %s", p.title(), p)
-		}
-		p = b.signIn(p, ana, anaPassword)
-		if p.element("consent-accept") == nil || !strings.Contains(p.text, "The Shop") || !strings.Contains(p.text, ana) {
-			t.Fatalf("the consent page must name the application and the person: %s", p)
-		}
-		tok, id := a.redeem(tr, a.code(tr, b.allow(p)))
-		if id.Subject != uid {
-			t.Errorf("sub %q, want the user's id %q", id.Subject, uid)
-		}
-		resourceServer(t, d, a, tok.AccessToken, uid)
+func mainJob(t *testing.T, d *deployment) {
+	t.Helper()
+	secret := d.client(t, "shop", "--type", "web", "--name", "The Shop", "--redirect-uri", callback,
+		"--post-logout-redirect-uri", "http://127.0.0.1:9/bye", "--scope", "openid,profile,email,offline_access")
+	uid := d.user(t, ana, anaPassword, "--email-verified", "--name", "Ana Example", "--role", "reporter_user")
+	a := newApp(t, d, "shop", secret, callback)
+	b := newBrowser(t, d.issuer)
 
-		info := a.userinfo(tok.AccessToken)
-		if info.json["sub"] != uid || info.json["email"] != ana || info.json["email_verified"] != true || info.json["name"] != "Ana Example" {
-			t.Errorf("userinfo: %s", info.text)
-		}
-		if !a.active(tok.AccessToken) || !a.active(tok.RefreshToken) {
-			t.Error("fresh tokens are not active")
-		}
+	tr := a.begin()
+	p := b.get(tr.url)
+	if p.title() != "Sign in" {
+		t.Fatalf("title %q, want Sign in: %s", p.title(), p)
+	}
+	p = b.signIn(p, ana, anaPassword)
+	if p.element("consent-accept") == nil || !strings.Contains(p.text, "The Shop") || !strings.Contains(p.text, ana) {
+		t.Fatalf("the consent page must name the application and the person: %s", p)
+	}
+	tok, id := a.redeem(tr, a.code(tr, b.allow(p)))
+	if id.Subject != uid {
+		t.Errorf("sub %q, want the user's id %q", id.Subject, uid)
+	}
+	resourceServer(t, d, a, tok.AccessToken, uid)
 
-		next, err := a.refresh(tok.RefreshToken)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if next.RefreshToken == tok.RefreshToken || next.AccessToken == tok.AccessToken {
-			t.Error("refresh did not rotate")
-		}
+	info := a.userinfo(tok.AccessToken)
+	if info.json["sub"] != uid || info.json["email"] != ana || info.json["email_verified"] != true || info.json["name"] != "Ana Example" {
+		t.Errorf("userinfo: %s", info.text)
+	}
+	if !a.active(tok.AccessToken) || !a.active(tok.RefreshToken) {
+		t.Error("fresh tokens are not active")
+	}
 
-		t.Run("a second sign-in is silent", func(t *testing.T) {
-			tr := a.begin("prompt", "none")
-			a.redeem(tr, a.code(tr, b.get(tr.url)))
-		})
-		t.Run("revocation ends the whole grant", func(t *testing.T) {
-			if r := a.call("revocation_endpoint", url.Values{"token": {next.RefreshToken}}); r.status != http.StatusOK {
-				t.Fatalf("revocation answered %d %s", r.status, r.text)
-			}
-			poll(t, "the access token is dead on every node", func() bool { return a.dead(next.AccessToken) })
-			if _, err := a.refresh(next.RefreshToken); err == nil {
-				t.Error("a revoked refresh token was accepted")
-			}
-		})
-		t.Run("sign-out", func(t *testing.T) { signOut(t, d, a, b) })
-		trailTells(t, d, uid)
+	next, err := a.refresh(tok.RefreshToken)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if next.RefreshToken == tok.RefreshToken || next.AccessToken == tok.AccessToken {
+		t.Error("refresh did not rotate")
+	}
+
+	t.Run("a second sign-in is silent", func(t *testing.T) {
+		tr := a.begin("prompt", "none")
+		a.redeem(tr, a.code(tr, b.get(tr.url)))
 	})
+	t.Run("revocation ends the whole grant", func(t *testing.T) {
+		if r := a.call("revocation_endpoint", url.Values{"token": {next.RefreshToken}}); r.status != http.StatusOK {
+			t.Fatalf("revocation answered %d %s", r.status, r.text)
+		}
+		poll(t, "the access token is dead on every node", func() bool { return a.dead(next.AccessToken) })
+		if _, err := a.refresh(next.RefreshToken); err == nil {
+			t.Error("a revoked refresh token was accepted")
+		}
+	})
+	t.Run("sign-out", func(t *testing.T) { signOut(t, d, a, b) })
+	trailTells(t, d, uid)
 }
 
 // resourceServer validates the access token as a service would: locally, by the

@@ -151,6 +151,7 @@ missing nginx && want+=(nginx)
 missing caddy && want+=(caddy)
 missing haproxy && want+=(haproxy)
 [ "${#want[@]}" = 0 ] || install_packages "${want[*]}" "${want[*]}" "${want[*]}" "${want[*]}" "${want[*]}"
+missing pgbouncer && install_packages pgbouncer pgbouncer pgbouncer pgbouncer pgbouncer # a pooler the tests go through
 missing apache2 httpd && install_packages apache2 "httpd mod_ssl mod_http2" httpd "apache2 apache2-ssl apache2-http2 apache2-proxy" apache
 
 if [ -z "${GATEKEEPER_TEST_CHROMIUM:-}" ]; then

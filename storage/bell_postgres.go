@@ -61,14 +61,17 @@ func (p *postgresDB) listen(ctx context.Context, deliver func(topic string)) err
 	backoff := minBackoff
 	for {
 		started, err := p.hear(ctx, deliver)
+		if errors.Is(err, errDeaf) {
+			p.log.WarnContext(ctx, "a pooler in front of the database carries no notifications; changes of other nodes are looked for every second", "event", "bell_polls")
+			started = p.watch(ctx, deliver)
+		}
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
 		if started {
 			backoff = minBackoff
 		}
-		_ = err // the pool reports a database that is away; here it only delays
-		select {
+		select { // the pool reports a database that is away; here it only delays
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-time.After(backoff):
@@ -88,7 +91,7 @@ func (p *postgresDB) hear(ctx context.Context, deliver func(topic string)) (star
 		defer cancel()
 		_ = conn.Close(wait)
 	}()
-	if _, err := conn.Exec(ctx, "LISTEN "+channel); err != nil {
+	if err := p.carries(ctx, conn); err != nil {
 		return false, err
 	}
 	deliver(everything)
@@ -98,7 +101,7 @@ func (p *postgresDB) hear(ctx context.Context, deliver func(topic string)) (star
 			return true, err
 		}
 		from, topics, _ := strings.Cut(payload, ",")
-		if payload == "" || from == p.node {
+		if topics == "" || from == p.node {
 			continue // a pulse, or our own voice
 		}
 		for t := range strings.SplitSeq(topics, ",") {
@@ -107,10 +110,25 @@ func (p *postgresDB) hear(ctx context.Context, deliver func(topic string)) (star
 	}
 }
 
+// dedicated is a connection to listen on: one more than the pool's, or one of the
+// pool's where the server has no more.
 func (p *postgresDB) dedicated(ctx context.Context) (*pgx.Conn, error) {
 	c := p.pool.Config().ConnConfig
-	c.Tracer = nil
+	c.Tracer, c.OnNotification = nil, nil
+	c.DefaultQueryExecMode = pgx.QueryExecModeExec
 	wait, cancel := context.WithTimeout(ctx, acquireTimeout)
+	defer cancel()
+	conn, err := pgx.ConnectConfig(wait, c)
+	if err == nil || ctx.Err() != nil || !crowded(err) {
+		return conn, err
+	}
+	taken, short := p.acquire(ctx)
+	if short != nil {
+		return nil, err
+	}
+	_ = taken.Hijack().Close(ctx) // to make room
+	p.room.shut()
+	wait, cancel = context.WithTimeout(ctx, acquireTimeout)
 	defer cancel()
 	return pgx.ConnectConfig(wait, c)
 }

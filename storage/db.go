@@ -157,10 +157,16 @@ func (d *DB) send(ctx context.Context, q query, args []any, f func(e executor, t
 		}
 		return err
 	}
+	e := d.driver.reader()
 	if q.write {
-		return fail(f(d.driver.writer(), text))
+		e = d.driver.writer()
 	}
-	return fail(f(d.driver.reader(), text))
+	err := fail(f(e, text))
+	if d.dialect == postgres && ctx.Err() == nil && repeatable(err, q.write) {
+		d.trips.Add(1)
+		err = fail(f(e, text)) // on another connection: this one is closed
+	}
+	return err
 }
 
 func (d *DB) exec(ctx context.Context, q query, args ...any) (n int64, err error) {
@@ -179,12 +185,18 @@ func (d *DB) one(ctx context.Context, q query, args []any, dest ...any) error {
 // all reads every row of q.
 func (d *DB) all(ctx context.Context, q query, args []any, scan func(row) error) error {
 	return d.send(ctx, q, args, func(e executor, text string) error {
-		return e.all(ctx, text, args, func(r row) error {
+		begun := false
+		err := e.all(ctx, text, args, func(r row) error {
+			begun = true
 			if err := scan(r); err != nil {
 				return rowError{err}
 			}
 			return nil
 		})
+		if err != nil && begun {
+			return halfRead{err}
+		}
+		return err
 	})
 }
 

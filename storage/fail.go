@@ -114,6 +114,12 @@ type rowError struct{ err error }
 func (e rowError) Error() string { return "row: " + e.err.Error() }
 func (e rowError) Unwrap() error { return e.err }
 
+// halfRead is a reading that ended after rows of it were handed out.
+type halfRead struct{ err error }
+
+func (e halfRead) Error() string { return e.err.Error() }
+func (e halfRead) Unwrap() error { return e.err }
+
 func broken(err error) error {
 	return &fault.Error{Kind: fault.Conflict, Code: "conflict", Detail: "It clashes with what is already stored.", Rule: "unique", Err: err}
 }

@@ -188,6 +188,7 @@ func preparePostgres(url string) (*sql.DB, goose.Dialect, []goose.ProviderOption
 	if err != nil {
 		return nil, "", nil, err
 	}
+	newLine(c, url) // without its timeouts
 	// A lock in a table, not of the session, and no prepared statements: a pooler may
 	// give each transaction another session.
 	c.DefaultQueryExecMode = pgx.QueryExecModeExec

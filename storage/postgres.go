@@ -4,13 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"runtime"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/exaring/otelpgx"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
@@ -20,7 +21,8 @@ const (
 	answerTimeout  = 5 * time.Second // for an answer, when the network swallowed it
 )
 
-// serverTimeouts are set on every connection, unless the URL says otherwise.
+// serverTimeouts are set on every connection, or in every transaction behind a pooler,
+// unless the URL says otherwise.
 var serverTimeouts = map[string]time.Duration{
 	"statement_timeout":                   3 * time.Second,
 	"lock_timeout":                        time.Second,
@@ -31,6 +33,9 @@ var serverTimeouts = map[string]time.Duration{
 type postgresDB struct {
 	pool *pgxpool.Pool
 	node string // the sender of our notifications
+	log  *slog.Logger
+	line *line
+	room *room
 }
 
 func openPostgres(ctx context.Context, cfg Config) (*postgresDB, error) {
@@ -38,15 +43,7 @@ func openPostgres(ctx context.Context, cfg Config) (*postgresDB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the database URL: %w", err)
 	}
-	params := c.ConnConfig.RuntimeParams
-	for name, d := range serverTimeouts {
-		if _, ok := params[name]; !ok {
-			params[name] = strconv.FormatInt(d.Milliseconds(), 10)
-		}
-	}
-	if _, ok := params["application_name"]; !ok {
-		params["application_name"] = "gatekeeper"
-	}
+	p := &postgresDB{line: newLine(c.ConnConfig, cfg.URL), log: cfg.Log}
 	if c.ConnConfig.ConnectTimeout == 0 || c.ConnConfig.ConnectTimeout > acquireTimeout {
 		c.ConnConfig.ConnectTimeout = acquireTimeout
 	}
@@ -60,20 +57,20 @@ func openPostgres(ctx context.Context, cfg Config) (*postgresDB, error) {
 	if cfg.Tracing {
 		c.ConnConfig.Tracer = otelpgx.NewTracer()
 	}
-	pool, err := pgxpool.NewWithConfig(ctx, c)
-	if err != nil {
+	c.BeforeConnect, c.AfterConnect, c.PrepareConn = p.line.choose, p.line.greet, sound
+	c.ConnConfig.OnNotification = func(*pgconn.PgConn, *pgconn.Notification) {} // whoever listens does so elsewhere
+	p.room = newRoom(int(c.MaxConns))
+	if p.node, err = newID(); err != nil {
 		return nil, err
 	}
-	node, err := newID()
-	if err != nil {
-		pool.Close()
+	if p.pool, err = pgxpool.NewWithConfig(ctx, c); err != nil {
 		return nil, err
 	}
-	return &postgresDB{pool: pool, node: node}, nil
+	return p, nil
 }
 
-func (p *postgresDB) reader() executor { return pooled{p.pool} }
-func (p *postgresDB) writer() executor { return pooled{p.pool} }
+func (p *postgresDB) reader() executor { return pooled{p} }
+func (p *postgresDB) writer() executor { return pooled{p} }
 
 func (p *postgresDB) renew() { p.pool.Reset() }
 
@@ -83,13 +80,24 @@ func (p *postgresDB) close() error {
 }
 
 func (p *postgresDB) begin(ctx context.Context) (transaction, error) {
-	conn, err := acquire(ctx, p.pool)
+	u, err := p.beginOn(ctx)
+	if err != nil && ctx.Err() == nil && broke(err) {
+		u, err = p.beginOn(ctx) // nothing was done yet
+	}
+	if err != nil {
+		return nil, err
+	}
+	return u, nil
+}
+
+func (p *postgresDB) beginOn(ctx context.Context) (*pgUnit, error) {
+	conn, err := p.acquire(ctx)
 	if err != nil {
 		return nil, err
 	}
 	wait, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
-	tx, err := conn.BeginTx(wait, pgx.TxOptions{IsoLevel: pgx.ReadCommitted})
+	tx, err := conn.BeginTx(wait, p.line.txOptions())
 	if err != nil {
 		conn.Release()
 		return nil, err
@@ -97,21 +105,10 @@ func (p *postgresDB) begin(ctx context.Context) (transaction, error) {
 	return &pgUnit{pgConn{tx}, conn, tx}, nil
 }
 
-// acquire takes a connection; it waits, but not for long.
-func acquire(ctx context.Context, pool *pgxpool.Pool) (*pgxpool.Conn, error) {
-	wait, cancel := context.WithTimeout(ctx, acquireTimeout)
-	defer cancel()
-	conn, err := pool.Acquire(wait)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", errNoConnection, err)
-	}
-	return conn, nil
-}
-
 // pgUnit is a transaction on a connection of its own.
 type pgUnit struct {
 	pgConn
-	conn *pgxpool.Conn
+	conn lease
 	tx   pgx.Tx
 }
 
@@ -133,10 +130,10 @@ func (u *pgUnit) rollback(ctx context.Context) {
 }
 
 // pooled runs each statement on a connection of the pool.
-type pooled struct{ pool *pgxpool.Pool }
+type pooled struct{ *postgresDB }
 
 func (p pooled) with(ctx context.Context, f func(ctx context.Context, c pgConn) error) error {
-	conn, err := acquire(ctx, p.pool)
+	conn, err := p.acquire(ctx)
 	if err != nil {
 		return err
 	}

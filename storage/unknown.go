@@ -74,6 +74,26 @@ func waited(ctx context.Context, pause time.Duration) bool {
 	}
 }
 
+// broke reports whether the connection ended, as it does when a server restarts or a
+// backend is ended. A server that is slow is no such case.
+func broke(err error) bool {
+	return err != nil && !errors.Is(err, errNoConnection) && !errors.Is(err, context.DeadlineExceeded) && unknown(fail(err))
+}
+
+// repeatable reports whether a statement that failed may be sent once more: a reading
+// whose connection ended, and a writing of which nothing was sent.
+func repeatable(err error, write bool) bool {
+	var half halfRead
+	switch {
+	case err == nil || errors.As(err, &half):
+		return false
+	case write:
+		return !errors.Is(err, errNoConnection) && pgconn.SafeToRetry(err)
+	default:
+		return broke(err)
+	}
+}
+
 // whole makes a change in one statement, with its event, once and no more than once.
 func (d *DB) whole(ctx context.Context, q query, args []any, event string) (done bool, err error) {
 	var one int

@@ -67,7 +67,7 @@ func (a *app) examine(ctx context.Context, cfg *config.Config) []finding {
 	}()
 	var all []finding
 	for _, exam := range []func(context.Context) []finding{
-		p.database, p.clock, p.redis, p.certificate, p.issuer, p.people, p.clients, p.registration,
+		p.database, p.bell, p.clock, p.redis, p.certificate, p.issuer, p.people, p.clients, p.registration,
 	} {
 		within, cancel := context.WithTimeout(ctx, examTime)
 		all = append(all, exam(within)...)

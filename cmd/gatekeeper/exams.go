@@ -51,6 +51,24 @@ func (p *patient) database(ctx context.Context) []finding {
 	return one(check, pass, fmt.Sprintf("answers; schema %d is up to date", s.Current), "")
 }
 
+// bell says how changes of other nodes reach this one.
+func (p *patient) bell(ctx context.Context) []finding {
+	const check = "bell"
+	if p.db == nil || !p.cfg.Postgres() {
+		return nil
+	}
+	hears, err := p.db.Hears(ctx)
+	switch {
+	case err != nil:
+		return one(check, fail, explainError(err), "check the database")
+	case !hears:
+		return one(check, warn, "a pooler in front of the database carries no notifications; each node looks for changes every second",
+			"for changes at once and prepared statements, a direct connection or the pooler's session mode")
+	default:
+		return one(check, pass, "nodes tell one another of changes at once", "")
+	}
+}
+
 // clock compares this computer with the database, whose clock decides expiry.
 func (p *patient) clock(ctx context.Context) []finding {
 	const check, fix = "clock", "let a time service such as chrony set both clocks"
