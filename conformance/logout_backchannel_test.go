@@ -165,7 +165,7 @@ func everyWay(t *testing.T, d *deployment, shop channel) {
 			t.Helper()
 			l.b.press(l.b.get(d.issuer+"/account"), "sign-out", nil)
 		}},
-		{"an administrator", func(t *testing.T, _ leaving, sid string) { t.Helper(); d.cli(t, "session", "revoke", sid) }},
+		{"an administrator", func(t *testing.T, _ leaving, sid string) { t.Helper(); d.cli(t, "session", "revoke", sid, "--yes") }},
 		{"a locked account", func(t *testing.T, _ leaving, _ string) {
 			t.Helper()
 			d.cli(t, "user", "lock", ana)
@@ -309,7 +309,7 @@ func TestLogoutSurvivesAKill(t *testing.T) {
 			heir.stop(t)
 		}
 		shop.wait(func() <-chan struct{} { return nil }) // for ever: only the caller's end ends it
-		d.cli(t, "session", "revoke", sid)
+		d.cli(t, "session", "revoke", sid, "--yes")
 		poll(t, "the node begins to tell the application", func() bool { return len(shop.about(t, sid)) == 1 })
 		teller.kill(t)
 		shop.wait(nil)

@@ -60,7 +60,7 @@ func TestRegistrationByToken(t *testing.T) {
 	if len(list.Tokens) != 1 || list.Tokens[0].ID != made.ID || list.Tokens[0].Uses != 1 {
 		t.Errorf("tokens: %+v", list)
 	}
-	d.cli(t, "registration", "token", "revoke", made.ID)
+	d.cli(t, "registration", "token", "revoke", made.ID, "--yes")
 	id, _ := got.json["client_id"].(string)
 	trail := d.cli(t, "audit", "export")
 	for _, want := range []string{

@@ -37,7 +37,7 @@ func (a *app) migrateUp() *cobra.Command {
 			return err
 		}
 		if !dry {
-			if err := makeDatabaseDir(cfg); err != nil {
+			if err := beginDatabase(cfg); err != nil {
 				return err
 			}
 			if err := storage.Migrate(cmd.Context(), cfg.DatabaseURL.Reveal()); err != nil {
@@ -72,6 +72,21 @@ func makeDatabaseDir(cfg *config.Config) error {
 	}
 	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 		return databaseRefused(cfg, err)
+	}
+	return nil
+}
+
+// beginDatabase makes the folder of an embedded database that was never made, and
+// the secret that will seal it: one without its secret looks like one that lost it.
+func beginDatabase(cfg *config.Config) error {
+	if cfg.Postgres() || !noDatabase(cfg) {
+		return nil
+	}
+	if err := makeDatabaseDir(cfg); err != nil {
+		return err
+	}
+	if _, _, err := config.RootSecret(cfg); err != nil {
+		return badConfig(err)
 	}
 	return nil
 }

@@ -15,9 +15,12 @@ import (
 // typed on a real terminal or the program is told to end.
 func TestCtrlCAtAPrompt(t *testing.T) {
 	t.Parallel()
-	for name, stop := range map[string]func(*os.File, *os.Process) error{
-		"Ctrl-C":  func(terminal *os.File, _ *os.Process) error { _, err := terminal.WriteString("\x03"); return err },
-		"SIGTERM": func(_ *os.File, p *os.Process) error { return p.Signal(syscall.SIGTERM) },
+	for name, step := range map[string]struct {
+		stop func(*os.File, *os.Process) error
+		want int
+	}{
+		"Ctrl-C":  {func(terminal *os.File, _ *os.Process) error { _, err := terminal.WriteString("\x03"); return err }, 130},
+		"SIGTERM": {func(_ *os.File, p *os.Process) error { return p.Signal(syscall.SIGTERM) }, 143},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -26,6 +29,9 @@ func TestCtrlCAtAPrompt(t *testing.T) {
 				c := exec.CommandContext(t.Context(), "gatekeeper", args...)
 				c.Dir, c.Env = dir, []string{"HOME=" + dir, "PATH=" + os.Getenv("PATH"), "GATEKEEPER_ALGS=RS256"}
 				return c
+			}
+			if out, err := command("migrate", "up").CombinedOutput(); err != nil {
+				t.Fatalf("%v\n%s", err, out)
 			}
 			if out, err := command("client", "create", "shop", "--redirect-uri", "https://shop.example/cb").CombinedOutput(); err != nil {
 				t.Fatalf("%v\n%s", err, out)
@@ -37,12 +43,12 @@ func TestCtrlCAtAPrompt(t *testing.T) {
 			}
 			defer terminal.Close()
 			until(t, terminal, "[y/N]")
-			if err := stop(terminal, c.Process); err != nil {
+			if err := step.stop(terminal, c.Process); err != nil {
 				t.Fatal(err)
 			}
 			_ = c.Wait()
-			if got := c.ProcessState.ExitCode(); got != exitInterrupted {
-				t.Errorf("exit status %d, want %d", got, exitInterrupted)
+			if got := c.ProcessState.ExitCode(); got != step.want {
+				t.Errorf("exit status %d, want %d", got, step.want)
 			}
 			if out, err := command("client", "get", "shop").CombinedOutput(); err != nil {
 				t.Errorf("the client is gone: %v\n%s", err, out)

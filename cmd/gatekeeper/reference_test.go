@@ -91,7 +91,7 @@ JSON of the admin API. ` + "`-o name`" + ` prints what the next command takes as
 | 6 | the server or the database does not answer |
 | 10 | ` + "`diff`" + ` found differences |
 | 78 | the configuration is wrong |
-| 130 | interrupted with Ctrl-C, or told to end, before it was done |
+| 130, 143 | interrupted with Ctrl-C (130) or told to end with SIGTERM (143) before it was done |
 `
 
 func each(c *cobra.Command, f func(*cobra.Command)) {

@@ -142,6 +142,9 @@ func (a *app) initialRevoke() *cobra.Command {
 			})
 		},
 		RunE: a.with(func(ctx context.Context, b *backend, args []string) error {
+			if err := a.confirm("Revoke token %s? Nobody can register an application with it afterwards.", args[0]); err != nil {
+				return err
+			}
 			if err := b.RevokeInitialToken(ctx, args[0]); err != nil {
 				return err
 			}

@@ -72,6 +72,7 @@ func TestCommandsOnARunningServer(t *testing.T) {
 		{"update", all, "client update shop --add-scope phone", exitDone, "phone"},
 		{"refused input", all, "client update shop --redirect-uri ftp://x/", exitUsage, "native client"},
 		{"people", all, "user create ana@example.org --role admin -o json", exitDone, "ana@example.org"},
+		{"more people", all, "user create bea@example.org --role admin -o json", exitDone, "bea@example.org"},
 		{"lock", all, "user lock ana@example.org --reason gone", exitDone, "locked"},
 		{"keys", all, "key list", exitDone, "RS256"},
 		{"trail", all, "audit tail --kind user.locked -o json", exitDone, `"actor":"client:ops"`},

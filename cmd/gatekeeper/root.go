@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -103,6 +104,9 @@ func (a *app) execute(ctx context.Context) int {
 	root := a.rootCommand() //nolint:contextcheck // a command gets its context when it is executed
 	root.SetArgs(a.Args)
 	cmd, err := root.ExecuteContextC(ctx)
+	if i := (interruption{}); err != nil && errors.As(context.Cause(ctx), &i) {
+		err = &exitError{i.status(), err}
+	}
 	return a.report(cmd, err)
 }
 

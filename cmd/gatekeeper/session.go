@@ -86,6 +86,9 @@ func (a *app) revokeSessions(ctx context.Context, b *backend, user string, ids [
 	if err != nil {
 		return err
 	}
+	if err := a.confirm("Sign out %s?", plural(len(owners), "session")); err != nil {
+		return err
+	}
 	for _, o := range owners {
 		if err := b.EndSessions(ctx, o.user, o.session); err != nil {
 			return err

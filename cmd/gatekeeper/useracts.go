@@ -101,6 +101,9 @@ func (a *app) userConsents() *cobra.Command {
 	selecting(c, "revoke")
 	c.RunE = a.with(func(ctx context.Context, b *backend, args []string) error {
 		if revoke != "" {
+			if err := a.confirm("Take the consent of %s for %s back? What it was granted dies.", args[0], revoke); err != nil {
+				return err
+			}
 			if err := b.RevokeConsent(ctx, args[0], revoke); err != nil {
 				return err
 			}
