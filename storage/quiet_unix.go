@@ -24,11 +24,10 @@ func quiet(c net.Conn) bool {
 		return false
 	}
 	still := false
-	err = raw.Read(func(fd uintptr) bool {
+	err = raw.Control(func(fd uintptr) { // not Read, which waits for another reader, and the library may have one
 		var b [1]byte
 		_, _, err := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
 		still = errors.Is(err, syscall.EAGAIN)
-		return true // asked once
 	})
 	return err == nil && still
 }
