@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"net/http"
+	"time"
 
 	"github.com/gatekeeper-oidc/gatekeeper/admin"
 	"github.com/gatekeeper-oidc/gatekeeper/internal/config"
@@ -41,6 +42,19 @@ func (a *app) hush(cfg *config.Config) {
 	}
 }
 
+// transport reaches a server, whose certificate --ca-file may vouch for.
+func (a *app) transport() (http.RoundTripper, error) {
+	file := cmp.Or(a.global.caFile, a.Getenv(envCAFile))
+	if file == "" {
+		return http.DefaultTransport, nil
+	}
+	side, err := trust(nil, a.path(file))
+	if err != nil {
+		return nil, err
+	}
+	return &http.Transport{TLSClientConfig: side, Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true, TLSHandshakeTimeout: 10 * time.Second}, nil
+}
+
 func (a *app) openServer(server string) (*backend, error) {
 	file := cmp.Or(a.global.tokenFile, a.Getenv(envTokenFile))
 	if file == "" {
@@ -50,7 +64,11 @@ func (a *app) openServer(server string) (*backend, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := admin.NewClient(server, token, http.DefaultTransport)
+	transport, err := a.transport()
+	if err != nil {
+		return nil, err
+	}
+	c, err := admin.NewClient(server, token, transport)
 	if err != nil {
 		return nil, usagef("%v", err)
 	}

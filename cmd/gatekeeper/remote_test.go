@@ -99,6 +99,8 @@ func TestCommandsOnARunningServer(t *testing.T) {
 func TestCommandsTrustTheDevelopmentCertificate(t *testing.T) {
 	t.Parallel()
 	h := openHouse(t, "--tls", "dev")
+	h.file(t, "token", "nonsense")
+	_, address, _ := strings.Cut(h.management, "://")
 	inTLS := func(w *world) { w.Environ = append(w.Environ, "GATEKEEPER_TLS=dev") }
 	for _, step := range []struct {
 		with func(w *world)
@@ -109,6 +111,8 @@ func TestCommandsTrustTheDevelopmentCertificate(t *testing.T) {
 		{inTLS, "doctor -o name", exitDone, "pass issuer"},
 		{inTLS, "doctor", exitDone, "days left"},
 		{inTLS, "healthcheck --url " + h.issuer + "/healthz", exitDone, "ok"},
+		{nil, "client list --server https://" + address + " --token-file token", exitUnreachable, "certificate"},
+		{nil, "client list --ca-file tls/dev-ca.crt --server https://" + address + " --token-file token", exitNotAllowed, "token"},
 		{nil, "healthcheck --url " + h.issuer + "/healthz", exitFailed, "certificate"},
 		{nil, "try --no-open --client x --issuer " + h.issuer, exitUnreachable, "certificate"},
 		{inTLS, "try --no-open --timeout 1s", exitFailed, "in time"},

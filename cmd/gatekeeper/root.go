@@ -58,6 +58,7 @@ type globalFlags struct {
 	databaseURL string
 	server      string
 	tokenFile   string
+	caFile      string
 	quiet       bool
 	noColor     bool
 	yes         bool
@@ -161,6 +162,7 @@ func (a *app) globals(root *cobra.Command) {
 	f.StringVar(&a.global.databaseURL, "database-url", "", "use this database: sqlite:PATH or postgres://…")
 	f.StringVar(&a.global.server, "server", "", "speak to the admin API at this URL instead of the store (GATEKEEPER_SERVER)")
 	f.StringVar(&a.global.tokenFile, "token-file", "", "read the token for --server from this file (GATEKEEPER_TOKEN_FILE)")
+	f.StringVar(&a.global.caFile, "ca-file", "", "believe the authorities in this file about the certificate of --server (GATEKEEPER_CA_FILE)")
 	f.BoolVarP(&a.global.quiet, "quiet", "q", false, "print data only, no words")
 	f.BoolVar(&a.global.noColor, "no-color", false, "print without colours (NO_COLOR)")
 	f.BoolVar(&a.global.yes, "yes", false, "do not ask")

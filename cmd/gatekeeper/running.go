@@ -55,6 +55,7 @@ func serve(ctx context.Context, cfg *config.Config, w world) (err error) {
 		}
 	}
 	told := p.started(begun)
+	p.warnManagement(ctx)
 	s.Workers = append(p.workers(), p.totals...)
 	if err := p.secure(s, &told); err != nil {
 		return err
@@ -134,6 +135,13 @@ func (p *program) secure(s *service, told *started) error {
 		return badConfig(p.cfg.Blame("tls_cert", "makes no certificate with tls_key %s: %s", keyFile, reasonOf(err)))
 	}
 	s.Doors[0].TLS = c.config()
+	for _, d := range s.Doors[1:] { // the management door, whose probes may know no TLS
+		side := c.config()
+		side.NextProtos = []string{"http/1.1"}
+		for i, l := range d.Listeners {
+			d.Listeners[i] = newBothWays(l, side)
+		}
+	}
 	s.Workers = append(s.Workers, worker{"certificate", c.follow})
 	return nil
 }

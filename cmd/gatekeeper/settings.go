@@ -17,6 +17,7 @@ import (
 const (
 	envServer    = "GATEKEEPER_SERVER"
 	envTokenFile = "GATEKEEPER_TOKEN_FILE"
+	envCAFile    = "GATEKEEPER_CA_FILE"
 )
 
 // settingFlags gives c a flag for every configuration key that is not a global
@@ -73,7 +74,7 @@ func (a *app) loadGlobal() (*config.Config, error) {
 
 func (a *app) loadWith(args map[string]string) (*config.Config, error) {
 	cfg, err := config.Load(config.Input{
-		Args: args, Environ: a.Environ, Reserved: []string{envServer, envTokenFile}, Dir: a.Dir, File: a.global.config,
+		Args: args, Environ: a.Environ, Reserved: []string{envServer, envTokenFile, envCAFile}, Dir: a.Dir, File: a.global.config,
 		ReadFile: readBounded, Stat: os.Stat,
 	})
 	if err != nil {

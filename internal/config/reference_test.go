@@ -182,6 +182,7 @@ const referenceFoot = `
 | ` + "`--config`<br>`GATEKEEPER_CONFIG`" + ` | the YAML file to read |
 | ` + "`--server`<br>`GATEKEEPER_SERVER`" + ` | speak to the admin API at this URL instead of the database; commands that work on this computer only refuse it |
 | ` + "`--token-file`<br>`GATEKEEPER_TOKEN_FILE`" + ` | file of the token for it |
+| ` + "`--ca-file`<br>`GATEKEEPER_CA_FILE`" + ` | file of the authorities that vouch for its certificate, where the system knows none |
 | ` + "`NO_COLOR`" + ` | print without colours |
 
 ## A file for production
