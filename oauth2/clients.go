@@ -67,6 +67,7 @@ func (p *Provider) CheckClient(c *Client) error {
 
 // preset fills what was left open with what is safe and usual for the type.
 func (p *Provider) preset(c *Client) {
+	c.ResponseTypes = slices.Clone(c.ResponseTypes) // which are spelt anew, and may be another's
 	if c.Type == "" {
 		c.Type = Web
 	}

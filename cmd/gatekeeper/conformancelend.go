@@ -19,7 +19,7 @@ import (
 // applications for one run. giveBack deletes them.
 func (a *app) lendConformance(ctx context.Context, t *suite.Target) (giveBack func(), err error) {
 	a.global.issuer = t.Issuer
-	b, err := a.open(ctx)
+	b, err := a.openToLend(ctx, true, "only a development server on this computer lends you a person; name one with --user")
 	if err != nil {
 		return nil, err
 	}

@@ -93,7 +93,7 @@ func (a *app) try(ctx context.Context, o tryOptions) (err error) {
 // client. giveBack undoes both.
 func (a *app) lend(ctx context.Context, trip *tryTrip) (_ *backend, giveBack func(), err error) {
 	a.global.issuer = trip.issuer // the store answers for that issuer's tokens
-	b, err := a.open(ctx)
+	b, err := a.openToLend(ctx, trip.client == "", "only a development server on this computer lends you a client; name one with --client")
 	if err != nil {
 		return nil, nil, err
 	}
@@ -108,6 +108,20 @@ func (a *app) lend(ctx context.Context, trip *tryTrip) (_ *backend, giveBack fun
 		forget()
 		_ = b.close() // what mattered has been answered
 	}, nil
+}
+
+// openToLend opens the store of the server beside this command. Where something is to
+// be lent, the server has to be a development one; a store that is not there means
+// that no server ever ran.
+func (a *app) openToLend(ctx context.Context, lends bool, refusal string) (*backend, error) {
+	if cfg, err := a.loadGlobal(); err == nil && lends && !cfg.Dev {
+		return nil, usagef("%s", refusal)
+	}
+	b, err := a.open(ctx)
+	if exit, ok := errors.AsType[*exitError](err); ok && exit.status == exitNotFound {
+		return nil, &exitError{exitUnreachable, exit.err}
+	}
+	return b, err
 }
 
 // borrowClient registers the client of one try, and returns how it is forgotten.
