@@ -13,7 +13,7 @@ import (
 // openBackend reaches the admin API: that of --server, or the store itself.
 func (a *app) openBackend(ctx context.Context) (*backend, error) {
 	if server := a.server(); server != "" {
-		return a.openServer(server)
+		return a.openServer(ctx, server)
 	}
 	cfg, err := a.loadGlobal()
 	if err != nil {
@@ -42,6 +42,22 @@ func (a *app) hush(cfg *config.Config) {
 	}
 }
 
+// tokenFor is the token of the file that was named, else that of the login for
+// server.
+func (a *app) tokenFor(ctx context.Context, server string) (string, error) {
+	if file := cmp.Or(a.global.tokenFile, a.Getenv(envTokenFile)); file != "" {
+		return a.readSecret(file)
+	}
+	r, ok, err := a.remote(serverName(server))
+	if err != nil {
+		return "", err
+	}
+	if !ok {
+		return "", usagef("--server needs a token with an admin scope: sign in with `gatekeeper login ISSUER --server %s`, or name its file with --token-file or %s", server, envTokenFile)
+	}
+	return a.fresh(ctx, r)
+}
+
 // transport reaches a server, whose certificate --ca-file may vouch for.
 func (a *app) transport() (http.RoundTripper, error) {
 	file := cmp.Or(a.global.caFile, a.Getenv(envCAFile))
@@ -55,12 +71,8 @@ func (a *app) transport() (http.RoundTripper, error) {
 	return &http.Transport{TLSClientConfig: side, Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true, TLSHandshakeTimeout: 10 * time.Second}, nil
 }
 
-func (a *app) openServer(server string) (*backend, error) {
-	file := cmp.Or(a.global.tokenFile, a.Getenv(envTokenFile))
-	if file == "" {
-		return nil, usagef("--server needs a token with an admin scope: name its file with --token-file or %s", envTokenFile)
-	}
-	token, err := a.readSecret(file)
+func (a *app) openServer(ctx context.Context, server string) (*backend, error) {
+	token, err := a.tokenFor(ctx, server)
 	if err != nil {
 		return nil, err
 	}

@@ -29,7 +29,7 @@ const (
 // --server; the others refuse it, because somebody who names a server and is not
 // heard believes that it was meant.
 var reaches = map[string]reach{
-	"serve": reachHere, "try": reachHere, "admin link": reachMakes,
+	"serve": reachHere, "try": reachHere, "login": reachReads, "logout": reachNothing, "admin link": reachMakes,
 	"client create": reachMakes, "client list": reachReads, "client get": reachReads, "client update": reachChanges,
 	"client rotate-secret": reachChanges, "client delete": reachChanges,
 	"registration token create": reachMakes, "registration token list": reachReads, "registration token revoke": reachChanges,

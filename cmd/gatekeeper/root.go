@@ -135,7 +135,7 @@ func (a *app) rootCommand() *cobra.Command {
 		}
 		root.AddCommand(commands...)
 	}
-	add(groupRun, a.serveCommand(), a.tryCommand(), a.adminCommand())
+	add(groupRun, a.serveCommand(), a.tryCommand(), a.adminCommand(), a.loginCommand(), a.logoutCommand())
 	add(groupThings, a.clientCommand(), a.registrationCommand(), a.userCommand(), a.sessionCommand(), a.tokenCommand(), a.keyCommand(),
 		a.auditCommand(), a.explainCommand(), a.applyCommand(), a.diffCommand(), a.exportCommand())
 	add(groupCare, a.doctorCommand(), a.configCommand(), a.migrateCommand(), a.backupCommand(),
