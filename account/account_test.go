@@ -240,7 +240,7 @@ func TestRevokeApplication(t *testing.T) {
 	for range 2 { // a double click is one
 		b.wants(b.post("/account/apps/revoke", url.Values{"client": {"shop"}}), http.StatusSeeOther, "/account?done=app")
 	}
-	if all, err := w.db.Consents(t.Context(), w.ana.ID); err != nil || len(all) > 0 {
+	if all, _, err := w.db.Consents(t.Context(), w.ana.ID, identity.Page{}); err != nil || len(all) > 0 {
 		t.Errorf("%v %v", all, err)
 	}
 	if rec := b.post("/account/apps/revoke", url.Values{}); rec.Code != http.StatusBadRequest {

@@ -92,7 +92,7 @@ func (h *Handler) password(w http.ResponseWriter, r *http.Request, p me) error {
 	if err != nil {
 		return err
 	}
-	page, err := h.page(w, r, p)
+	page, err := h.page(w, r, p, "")
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 
 	"github.com/gatekeeper-oidc/gatekeeper/audit"
 	"github.com/gatekeeper-oidc/gatekeeper/consent"
@@ -34,7 +35,7 @@ type People interface {
 
 // A Consents holds what applications may do; consent.Service is one.
 type Consents interface {
-	Consents(ctx context.Context, userID string) ([]consent.Consent, error)
+	Consents(ctx context.Context, userID string, p identity.Page) (consents []consent.Consent, next string, err error)
 	Revoke(ctx context.Context, actor, userID, clientID string) error
 }
 
@@ -114,7 +115,7 @@ func (h *Handler) show(w http.ResponseWriter, r *http.Request, p me) error {
 	if err != nil {
 		return fmt.Errorf("read the query of the account page: %w", err)
 	}
-	page, err := h.page(w, r, p)
+	page, err := h.page(w, r, p, query.Get("apps"))
 	if err != nil {
 		return err
 	}
@@ -125,15 +126,19 @@ func (h *Handler) show(w http.ResponseWriter, r *http.Request, p me) error {
 	return h.mux.Render(w, http.StatusOK, page)
 }
 
-// page returns the account page of p as it stands.
-func (h *Handler) page(w http.ResponseWriter, r *http.Request, p me) (templates.Account, error) {
+// page returns the account page of p as it stands, with the applications behind after.
+func (h *Handler) page(w http.ResponseWriter, r *http.Request, p me, after string) (templates.Account, error) {
 	sessions, err := h.cfg.People.Sessions(r.Context(), p.user.ID)
 	if err != nil {
 		return templates.Account{}, fmt.Errorf("sessions of user %s: %w", p.user.ID, err)
 	}
-	apps, err := h.apps(r.Context(), p.user.ID)
+	apps, next, err := h.apps(r.Context(), p.user.ID, after)
 	if err != nil {
 		return templates.Account{}, err
+	}
+	more := ""
+	if next != "" {
+		more = pathAccount + "?" + url.Values{"apps": {next}}.Encode() + "#apps"
 	}
 	return templates.Account{
 		Locale:      h.cfg.Pages.Locale(r.Header.Get("Accept-Language")),
@@ -144,7 +149,7 @@ func (h *Handler) page(w http.ResponseWriter, r *http.Request, p me) (templates.
 		Apps:        apps,
 		MinPassword: h.cfg.MinPassword,
 		Paths: templates.AccountPaths{
-			Password: pathPassword, EndSession: pathEndSession, RevokeApp: pathRevokeApp, SignOut: pathSignOut,
+			Password: pathPassword, EndSession: pathEndSession, RevokeApp: pathRevokeApp, SignOut: pathSignOut, MoreApps: more,
 		},
 	}, nil
 }

@@ -56,18 +56,22 @@ func devices(sessions []identity.Session, this string) []templates.Device {
 	return out
 }
 
-// apps returns the applications a person let in. One that was deleted since, or is
-// switched off, is shown by its id: its consent can still be taken back.
-func (h *Handler) apps(ctx context.Context, userID string) ([]templates.ConnectedApp, error) {
-	consents, err := h.cfg.Consents.Consents(ctx, userID)
+// shownApps is how many applications one page shows; the rest is a link away.
+const shownApps = 50
+
+// apps returns a page of the applications a person let in, and what the next comes
+// behind. One that was deleted since, or is switched off, is shown by its id: its
+// consent can still be taken back.
+func (h *Handler) apps(ctx context.Context, userID, after string) (out []templates.ConnectedApp, next string, err error) {
+	consents, next, err := h.cfg.Consents.Consents(ctx, userID, identity.Page{After: after, Limit: shownApps})
 	if err != nil {
-		return nil, fmt.Errorf("applications of user %s: %w", userID, err)
+		return nil, "", fmt.Errorf("applications of user %s: %w", userID, err)
 	}
-	out := make([]templates.ConnectedApp, 0, len(consents))
+	out = make([]templates.ConnectedApp, 0, len(consents))
 	for _, c := range consents {
 		client, err := h.cfg.Clients.Client(ctx, c.ClientID)
 		if err != nil && !fault.Is(err, fault.NotFound) {
-			return nil, fmt.Errorf("application %s of user %s: %w", c.ClientID, userID, err)
+			return nil, "", fmt.Errorf("application %s of user %s: %w", c.ClientID, userID, err)
 		}
 		var redirect string
 		if len(client.RedirectURIs) > 0 {
@@ -80,5 +84,5 @@ func (h *Handler) apps(ctx context.Context, userID string) ([]templates.Connecte
 		}
 		out = append(out, app)
 	}
-	return out, nil
+	return out, next, nil
 }

@@ -38,7 +38,7 @@ type API interface {
 	Sessions(ctx context.Context, user string) ([]Session, error)      // "" means everybody's
 	EndSessions(ctx context.Context, user string, ids ...string) error // those named; none named is refused
 	EndAllSessions(ctx context.Context, user string) error
-	Consents(ctx context.Context, user string) ([]consent.Consent, error)
+	Consents(ctx context.Context, user string, p identity.Page) (consents []consent.Consent, next string, err error)
 	RevokeConsent(ctx context.Context, user, clientID string) error
 
 	Keys(ctx context.Context) ([]keys.Listed, error)

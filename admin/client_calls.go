@@ -191,12 +191,12 @@ func (c *Client) EndAllSessions(ctx context.Context, user string) error {
 }
 
 // Consents asks GET /users/{id}/consents.
-func (c *Client) Consents(ctx context.Context, user string) ([]consent.Consent, error) {
+func (c *Client) Consents(ctx context.Context, user string, p identity.Page) (consents []consent.Consent, next string, err error) {
 	if err := named("user", user); err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	out, err := ask[consentList](ctx, c, get("users", user, "consents"))
-	return out.Consents, err
+	out, err := ask[consentPage](ctx, c, get("users", user, "consents").with(pageQuery(p)))
+	return out.Consents, out.Next, err
 }
 
 // RevokeConsent asks DELETE /users/{id}/consents/{client}.

@@ -232,7 +232,7 @@ func TestConsents(t *testing.T) {
 				t.Fatal(err)
 			}
 			w.grant(t, "0198a2b4-0000-7000-8000-000000000001", ana)
-			list, err := api.Consents(ctx, ana.Email)
+			list, _, err := api.Consents(ctx, ana.Email, identity.Page{})
 			if err != nil || len(list) != 1 || list[0].ClientID != "shop" {
 				t.Fatalf("list: %+v, %v", list, err)
 			}
@@ -243,7 +243,7 @@ func TestConsents(t *testing.T) {
 				t.Errorf("grants outlive their consent: %+v, %v", grants, err)
 			}
 			wantFault(t, "revoke it again", api.RevokeConsent(ctx, ana.ID, "shop"), fault.NotFound, "consent_not_found")
-			if list, err := api.Consents(ctx, ana.ID); err != nil || len(list) != 0 {
+			if list, _, err := api.Consents(ctx, ana.ID, identity.Page{}); err != nil || len(list) != 0 {
 				t.Errorf("list: %+v, %v", list, err)
 			}
 			w.grant(t, "0198a2b4-0000-7000-8000-000000000002", ana) // as an application of the house gets it, unasked

@@ -51,8 +51,9 @@ type (
 	sessionList struct {
 		Sessions []Session `json:"sessions"`
 	}
-	consentList struct {
+	consentPage struct {
 		Consents []consent.Consent `json:"consents"`
+		Next     string            `json:"next,omitempty"`
 	}
 	initialTokenList struct {
 		Tokens []oauth2.InitialToken `json:"tokens"`
@@ -263,9 +264,13 @@ func personRoutes(api API) []route {
 			}
 			return api.EndSessions(r.Context(), r.PathValue("id"), ids...)
 		}), false},
-		{"GET", "/users/{id}/consents", "listConsents", "List what a person has allowed", read, nil, answer(func(r request) (consentList, error) {
-			list, err := api.Consents(r.Context(), r.PathValue("id"))
-			return consentList{some(list)}, err
+		{"GET", "/users/{id}/consents", "listConsents", "List what a person has allowed", read, paging(), answer(func(r request) (consentPage, error) {
+			p, err := r.page()
+			if err != nil {
+				return consentPage{}, err
+			}
+			list, next, err := api.Consents(r.Context(), r.PathValue("id"), p)
+			return consentPage{some(list), next}, err
 		}), false},
 		{"DELETE", "/users/{id}/consents/{client}", "revokeConsent", "Take back what a person allowed an application", write, nil, done(func(r request) error {
 			return api.RevokeConsent(r.Context(), r.PathValue("id"), r.PathValue("client"))

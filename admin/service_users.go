@@ -170,17 +170,17 @@ func (s *Service) EndAllSessions(ctx context.Context, user string) error {
 	})
 }
 
-// Consents returns what a person has allowed.
-func (s *Service) Consents(ctx context.Context, user string) ([]consent.Consent, error) {
+// Consents returns a page of what a person has allowed, in order of application.
+func (s *Service) Consents(ctx context.Context, user string, p identity.Page) (all []consent.Consent, next string, err error) {
 	u, err := s.User(ctx, user)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	all, err := s.Allowed.Consents(ctx, u.ID)
+	all, next, err = s.Allowed.Consents(ctx, u.ID, page(p))
 	if err != nil {
-		return nil, fmt.Errorf("consents of user %s: %w", u.ID, err)
+		return nil, "", fmt.Errorf("consents of user %s: %w", u.ID, err)
 	}
-	return all, nil
+	return all, next, nil
 }
 
 // RevokeConsent takes back what a person allowed an application, and the grants

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/gatekeeper-oidc/gatekeeper/audit"
+	"github.com/gatekeeper-oidc/gatekeeper/identity"
 	"github.com/gatekeeper-oidc/gatekeeper/internal/fault"
 	"github.com/gatekeeper-oidc/gatekeeper/oauth2"
 )
@@ -252,7 +253,7 @@ func TestWhateverLivesIsShown(t *testing.T) {
 		}
 	}
 	shown := func() (clients []string) {
-		all, err := w.service.Consents(t.Context(), ana.ID)
+		all, _, err := w.service.Consents(t.Context(), ana.ID, identity.Page{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -37,29 +37,33 @@ func (s *Service) Remembered(ctx context.Context, userID, clientID string) (scop
 	return c.Scopes, true, nil
 }
 
-// Consents returns everything a person has allowed, and after it what lives without
-// their having been asked: an application of the operator's own, one that another
-// server speaks to for them. Whatever lives is shown, and can be taken back.
-func (s *Service) Consents(ctx context.Context, userID string) ([]Consent, error) {
-	all, err := s.Store.Consents(ctx, userID)
+// Consents returns a page of what a person has allowed, and after the last of it what
+// lives without their having been asked: an application of the operator's own, one
+// that another server speaks to for them. Whatever lives is shown, and can be taken
+// back.
+func (s *Service) Consents(ctx context.Context, userID string, p identity.Page) (all []Consent, next string, err error) {
+	all, next, err = s.Store.Consents(ctx, userID, p)
 	if err != nil {
-		return nil, fmt.Errorf("consents of user %s: %w", userID, err)
+		return nil, "", fmt.Errorf("consents of user %s: %w", userID, err)
 	}
-	grants, err := s.Store.Grants(ctx, userID)
+	if next != "" {
+		return all, next, nil
+	}
+	unasked, err := s.Store.Unasked(ctx, userID)
 	if err != nil {
-		return nil, fmt.Errorf("grants of user %s: %w", userID, err)
+		return nil, "", fmt.Errorf("grants of user %s: %w", userID, err)
 	}
 	asked := len(all)
-	for _, g := range grants {
-		n := slices.IndexFunc(all, func(c Consent) bool { return c.ClientID == g.ClientID })
-		switch {
-		case n < 0:
+	for _, g := range unasked {
+		n := slices.IndexFunc(all[asked:], func(c Consent) bool { return c.ClientID == g.ClientID })
+		if n < 0 {
 			all = append(all, Consent{UserID: userID, ClientID: g.ClientID, Scopes: g.Scopes, GrantedAt: g.CreatedAt, UpdatedAt: g.CreatedAt})
-		case n >= asked:
-			all[n].Scopes, all[n].GrantedAt = union(all[n].Scopes, g.Scopes), g.CreatedAt // an older one
+			continue
 		}
+		one := &all[asked+n]
+		one.Scopes, one.GrantedAt = union(one.Scopes, g.Scopes), g.CreatedAt // an older one
 	}
-	return all, nil
+	return all, "", nil
 }
 
 // An Answer is what a person said to a request for scopes. Then writes what

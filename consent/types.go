@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/gatekeeper-oidc/gatekeeper/identity"
 	"github.com/gatekeeper-oidc/gatekeeper/oauth2"
 )
 
@@ -27,10 +28,12 @@ type Store interface {
 	// PutConsent replaces the scopes and keeps GrantedAt. NotFound where the user is
 	// gone, or the client, or it is another registration.
 	PutConsent(ctx context.Context, c Consent) error
-	Consents(ctx context.Context, userID string) ([]Consent, error)
+	// Consents returns a page of what a person allowed, in order of client.
+	Consents(ctx context.Context, userID string, p identity.Page) (consents []Consent, next string, err error)
 	DeleteConsent(ctx context.Context, userID, clientID string) error
 	// RevokeGrants revokes the live grants of subject and client, as in oauth2.Store.
 	RevokeGrants(ctx context.Context, subject, clientID string) (ids []string, err error)
-	// Grants returns the live grants of subject, newest first, as in oauth2.Store.
-	Grants(ctx context.Context, subject string) ([]oauth2.Grant, error)
+	// Unasked returns the live grants of a person to clients that have no consent of
+	// theirs, the newest thousand, the newest first.
+	Unasked(ctx context.Context, userID string) ([]oauth2.Grant, error)
 }

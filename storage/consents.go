@@ -4,6 +4,8 @@ import (
 	"context"
 
 	"github.com/gatekeeper-oidc/gatekeeper/consent"
+	"github.com/gatekeeper-oidc/gatekeeper/identity"
+	"github.com/gatekeeper-oidc/gatekeeper/oauth2"
 )
 
 const (
@@ -15,7 +17,11 @@ const (
 
 var (
 	queryConsent  = both(`SELECT user_id, client_id, scopes, granted_at, updated_at FROM consents WHERE user_id = $1 AND client_id = $2`)
-	queryConsents = both(`SELECT user_id, client_id, scopes, granted_at, updated_at FROM consents WHERE user_id = $1 ORDER BY client_id`)
+	queryConsents = both(`SELECT user_id, client_id, scopes, granted_at, updated_at FROM consents WHERE user_id = $1 AND client_id > $2 ORDER BY client_id LIMIT $3`)
+	queryUnasked  = both(`SELECT ` + grantColumns + ` FROM grants g
+		WHERE g.subject = $1 AND g.revoked_at = 0 AND g.expires_at > {now}
+		AND NOT EXISTS (SELECT 1 FROM consents c WHERE c.user_id = g.subject AND c.client_id = g.client_id)
+		ORDER BY g.created_at DESC, g.id DESC LIMIT $2`)
 	// The client is held: whoever deletes it waits, and then finds the consent.
 	queryPutConsent    = each(putConsent+` FOR KEY SHARE `+updateConsent, putConsent+` `+updateConsent)
 	queryDeleteConsent = both(`DELETE FROM consents WHERE user_id = $1 AND client_id = $2 RETURNING client_id`)
@@ -59,8 +65,13 @@ func (d *DB) PutConsent(ctx context.Context, c consent.Consent) error {
 }
 
 // Consents implements consent.Store, in order of client.
-func (d *DB) Consents(ctx context.Context, userID string) (consents []consent.Consent, err error) {
-	err = d.all(ctx, queryConsents, []any{userID}, func(row row) error {
+func (d *DB) Consents(ctx context.Context, userID string, p identity.Page) (consents []consent.Consent, next string, err error) {
+	after, err := uncursor(p.After)
+	if err != nil {
+		return nil, "", err
+	}
+	limit := pageSize(p.Limit)
+	err = d.all(ctx, queryConsents, []any{userID, after, limit + 1}, func(row row) error {
 		var r consentRow
 		if err := row.Scan(r.dest()...); err != nil {
 			return err
@@ -69,7 +80,25 @@ func (d *DB) Consents(ctx context.Context, userID string) (consents []consent.Co
 		consents = append(consents, c)
 		return err
 	})
-	return consents, err
+	if err != nil {
+		return nil, "", err
+	}
+	consents, next = cut(consents, limit, func(c consent.Consent) string { return c.ClientID })
+	return consents, next, nil
+}
+
+// Unasked implements consent.Store.
+func (d *DB) Unasked(ctx context.Context, userID string) (grants []oauth2.Grant, err error) {
+	err = d.all(ctx, queryUnasked, []any{userID, maxPage}, func(row row) error {
+		var r grantRow
+		if err := row.Scan(r.dest()...); err != nil {
+			return err
+		}
+		g, err := r.grant()
+		grants = append(grants, g)
+		return err
+	})
+	return grants, err
 }
 
 // DeleteConsent implements consent.Store; NotFound where there is none.

@@ -211,8 +211,11 @@ type Account struct {
 	Paths       AccountPaths
 }
 
-// AccountPaths are where the forms of the account page go.
-type AccountPaths struct{ Password, EndSession, RevokeApp, SignOut string }
+// AccountPaths are where the forms of the account page go, and its next page.
+type AccountPaths struct {
+	Password, EndSession, RevokeApp, SignOut string
+	MoreApps                                 string // "" if every application is shown
+}
 
 func (Account) page() string { return "account" }
 

@@ -89,7 +89,7 @@ func samples() map[string]Page {
 				{ID: "shop", App: shop, Scopes: scopes, Since: at.Add(-900 * time.Hour)},
 				{ID: "tool", App: tool, Scopes: scopes[:1], Since: at.Add(-90 * time.Hour)},
 			},
-			Paths: AccountPaths{Password: "/account/password", EndSession: "/account/sessions/end", RevokeApp: "/account/apps/revoke", SignOut: "/oidc/logout/confirm"},
+			Paths: AccountPaths{Password: "/account/password", EndSession: "/account/sessions/end", RevokeApp: "/account/apps/revoke", SignOut: "/oidc/logout/confirm", MoreApps: "/account?apps=dG9vbA#apps"},
 		},
 		"account_bare": Account{
 			CSRF: "token", Person: Person{ID: "9", Email: "ben@example.org"}, MinPassword: 15, Facts: []Fact{{"email_unverified", "ben@example.org"}},

@@ -110,7 +110,7 @@ func (a *app) userConsents() *cobra.Command {
 			a.say("%s no longer acts for %s.", revoke, args[0])
 			return nil
 		}
-		all, err := b.Consents(ctx, args[0])
+		all, err := allConsents(ctx, b, args[0])
 		if err != nil {
 			return err
 		}
@@ -126,6 +126,22 @@ func (a *app) userConsents() *cobra.Command {
 		return a.print(v)
 	})
 	return c
+}
+
+// allConsents reads every page.
+func allConsents(ctx context.Context, b *backend, user string) ([]consent.Consent, error) {
+	all := []consent.Consent{}
+	for p := (identity.Page{Limit: pageSize}); ; {
+		some, next, err := b.Consents(ctx, user, p)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, some...)
+		if next == "" {
+			return all, nil
+		}
+		p.After = next
+	}
 }
 
 func (a *app) userDelete() *cobra.Command {
