@@ -43,6 +43,12 @@ var clientRights = []right{
 		func(_ string, c *oauth2.Client) bool { return c.IntrospectAny },
 	},
 	{
+		"audience_needs_tokens",
+		[]string{ScopeTokens},
+		"A service with an audience may ask about every token for it: it is for those to make and to change who may do so themselves.",
+		func(_ string, c *oauth2.Client) bool { return c.Type == oauth2.Machine && len(c.Audience) > 0 },
+	},
+	{
 		"insecure_needs_admin", nil,
 		"An application that does without a protection of its people is an administrator's to make and to change.",
 		func(_ string, c *oauth2.Client) bool { return c.InsecureNoPKCE || c.InsecureShortScheme },

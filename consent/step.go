@@ -59,11 +59,11 @@ func (s *Step) Needed(ctx context.Context, in oauth2.Interaction) (reason string
 }
 
 // impersonable reports whether another application of the same computer could get the
-// answer: an installed one proves itself by nothing but a redirect URI, and only one
-// on https is its own. So the person is there each time, whatever they allowed
+// answer: a public one proves itself by nothing but a redirect URI, and only one on
+// https is its own. So the person is there each time, whatever they allowed
 // before, and whoever made it (RFC 8252 section 8.6).
 func impersonable(c *oauth2.Client, redirect string) bool {
-	return c.Type == oauth2.Native && c.Public() && !strings.HasPrefix(redirect, "https://")
+	return c.Public() && redirect != "" && !strings.HasPrefix(redirect, "https://")
 }
 
 // everything reports whether a person is asked about all of a request, whatever

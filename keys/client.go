@@ -155,7 +155,7 @@ func readSet(jwks json.RawMessage) ([]clientKey, error) {
 	var doc struct {
 		Keys []json.RawMessage `json:"keys"`
 	}
-	if err := json.Unmarshal(jwks, &doc); err != nil {
+	if err := Claims(jwks, &doc); err != nil { // by its exact name, and once
 		return nil, fmt.Errorf("the JWK Set is not JSON: %w", err)
 	}
 	if len(doc.Keys) == 0 || len(doc.Keys) > maxSetKeys {

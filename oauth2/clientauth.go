@@ -141,6 +141,11 @@ func basicCredential(values []string) (*credential, error) {
 	if !ok {
 		return nil, bad
 	}
+	// Who did not encode an id with a colon, as most do not, sent one of our secrets
+	// behind the last.
+	if i := strings.LastIndex(string(raw), ":"+secretPrefix); i > 0 {
+		id, secret = string(raw[:i]), string(raw[i+1:])
+	}
 	id, errID := url.QueryUnescape(id)
 	secret, errSecret := url.QueryUnescape(secret)
 	if errID != nil || errSecret != nil || id == "" {

@@ -71,7 +71,7 @@ func (p *Provider) liveID(ctx context.Context, c *Client, raw string) (Token, er
 // liveIDFits holds the claims of an ID token to c and to now.
 func (p *Provider) liveIDFits(claims *idClaims, aud audience, use string, c *Client) bool {
 	now := p.cfg.Now()
-	return use == "" && claims.Issuer == p.cfg.Issuer && slices.Equal(aud, audience{c.ID}) && claims.Session != "" &&
+	return use == "" && !before(claims.IssuedAt, c) && claims.Issuer == p.cfg.Issuer && slices.Equal(aud, audience{c.ID}) && claims.Session != "" &&
 		now.Before(time.Unix(claims.Expires, 0)) && !time.Unix(claims.IssuedAt, 0).After(now.Add(leeway))
 }
 

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -63,7 +64,8 @@ func (p *Provider) Inspect(ctx context.Context, token string) (Token, error) {
 	if err != nil {
 		return Token{}, err
 	}
-	if !s.alive(ofUser, c.outlives(t.Scopes)) || !c.sameRegistration(t.registration) ||
+	t.Scopes, t.Audience = p.stillGiven(&c, t.Scopes), p.stillMeant(&c, t.Audience)
+	if len(t.Audience) == 0 || !s.alive(ofUser, c.outlives(t.Scopes)) || !c.sameRegistration(t.registration) ||
 		s.Client == c.ID && !c.sameRegistration(s.Registration) {
 		return Token{}, ErrInactive
 	}
@@ -282,4 +284,18 @@ func (p *Provider) inspectRefresh(ctx context.Context, token string) (Token, err
 // mayRefresh reports whether what the refresh tokens of a grant live on is there.
 func (p *Provider) mayRefresh(c *Client, g Grant, s Standing) bool {
 	return c.sameRegistration(g.Registration) && s.alive(true, c.outlives(g.Scopes)) && p.refreshes(c, c.registered(g.Scopes))
+}
+
+// stillGiven returns those of a token's scopes its client is registered for now: what
+// an operator takes away is gone from what lives, too.
+func (p *Provider) stillGiven(c *Client, scopes []string) []string {
+	return slices.DeleteFunc(slices.Clone(scopes), func(s string) bool { return !slices.Contains(c.Scopes, s) })
+}
+
+// stillMeant returns those of a token's audiences its client may have tokens for now.
+func (p *Provider) stillMeant(c *Client, audience []string) []string {
+	return slices.DeleteFunc(slices.Clone(audience), func(a string) bool {
+		exchanged := c.Exchange != nil && slices.Contains(c.Exchange.Audiences, a)
+		return a != p.cfg.Issuer+UserinfoPath && !exchanged && !p.mayTarget(c, a)
+	})
 }
