@@ -21,6 +21,8 @@ type Config struct {
 var (
 	queryNow  = both("SELECT {now}")
 	queryPing = both("SELECT 1")
+	// A standby says "on" as well.
+	queryReadOnly = both("SELECT current_setting('transaction_read_only')")
 )
 
 // dialectOf reads the kind of database from a URL.
@@ -92,6 +94,25 @@ func (d *DB) Close() error {
 func (d *DB) Ping(ctx context.Context) error {
 	var one int
 	return d.one(ctx, queryPing, nil, &one)
+}
+
+// ErrReadOnly means that the database answers and takes no changes.
+var ErrReadOnly = errors.New("the database takes no changes: it is a standby, or set to be read only")
+
+// Writable reports whether the database answers and takes changes.
+func (d *DB) Writable(ctx context.Context) error {
+	if d.dialect == sqlite {
+		return d.Ping(ctx)
+	}
+	var readOnly string
+	if err := d.one(ctx, queryReadOnly, nil, &readOnly); err != nil {
+		return err
+	}
+	if readOnly == "on" {
+		d.driver.renew() // the next connection may lead to another server
+		return ErrReadOnly
+	}
+	return nil
 }
 
 // Now returns the database's clock, which every node agrees on.

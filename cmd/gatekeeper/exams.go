@@ -23,7 +23,7 @@ import (
 
 const (
 	skewWarn = 2 * time.Second
-	skewFail = 30 * time.Second // tokens would be refused as not yet valid
+	skewFail = 30 * time.Second
 	certWarn = 21 * 24 * time.Hour
 )
 
@@ -44,6 +44,9 @@ func (p *patient) database(ctx context.Context) []finding {
 	}
 	if p.db, err = storage.Open(ctx, storage.Config{URL: p.cfg.DatabaseURL.Reveal()}); err != nil {
 		return one(check, fail, "does not open: "+reasonOf(err), "check database_url")
+	}
+	if err := p.db.Writable(ctx); err != nil {
+		return one(check, fail, explainError(err), "let database_url name the server that takes changes; look at default_transaction_read_only of the role and the database")
 	}
 	if s.Current > s.Latest {
 		return one(check, pass, fmt.Sprintf("answers; schema %d is newer than this program, and made for it too", s.Current), "")

@@ -14,9 +14,8 @@ import (
 	"github.com/coreos/go-systemd/v22/daemon"
 
 	"github.com/gatekeeper-oidc/gatekeeper/internal/config"
+	"github.com/gatekeeper-oidc/gatekeeper/storage"
 )
-
-var errRedisAway = errors.New("redis does not answer; every node counts by itself")
 
 const (
 	setupTTL  = 30 * time.Minute
@@ -38,6 +37,11 @@ func serve(ctx context.Context, cfg *config.Config, w world) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, p.Close()) }()
+	leave, err := storage.Occupy(cfg.DatabaseURL.Reveal())
+	if err != nil {
+		return databaseRefused(cfg, err)
+	}
+	defer leave()
 	tracer, flush, err := newTracing(ctx, cfg.OtelEndpoint, thisBuild().Version)
 	if err != nil {
 		return badConfig(err)

@@ -271,17 +271,3 @@ func (p *program) management(h *health) (*web.Mux, error) {
 	(&admin.Handler{Issuer: p.cfg.Issuer, API: p.API, Tokens: p.oauth}).Routes(mux)
 	return mux, nil
 }
-
-// health asks what the program leans on.
-func (p *program) health() *health {
-	h := &health{Now: p.now, Checks: []healthCheck{{Name: "database", Required: true, Probe: p.DB.Ping}}}
-	if p.redis != nil {
-		h.Checks = append(h.Checks, healthCheck{Name: "redis", Probe: func(context.Context) error {
-			if !p.redis.Healthy() {
-				return errRedisAway
-			}
-			return nil
-		}})
-	}
-	return h
-}
