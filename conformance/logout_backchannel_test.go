@@ -179,9 +179,15 @@ func everyWay(t *testing.T, d *deployment, shop channel) {
 		// The last, since the password is to be changed then.
 		{"a new password", func(t *testing.T, _ leaving, _ string) {
 			t.Helper()
-			if _, errOut, err := d.try(t, anaPassword+"\n", "user", "reset", ana, "--password-stdin"); err != nil {
+			if _, errOut, err := d.try(t, "set by somebody else for now\n", "user", "reset", ana, "--password-stdin"); err != nil {
 				t.Fatal(err, errOut)
 			}
+			b := newBrowser(t, d.issuer) // and she chooses her own again
+			p := b.signIn(b.get(d.issuer+"/login"), ana, "set by somebody else for now")
+			f := p.form(t, "current")
+			f.fields.Set("current", "set by somebody else for now")
+			f.fields.Set("password", anaPassword)
+			b.post(f.action.String(), f.fields)
 		}},
 	} {
 		t.Run(way.name, func(t *testing.T) {

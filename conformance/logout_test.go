@@ -101,14 +101,14 @@ var rpInitiated = []struct {
 		},
 	},
 	{
-		module: "oidcc-rp-initiated-logout-bad-id-token-hint", title: "This request cannot be answered",
+		module: "oidcc-rp-initiated-logout-bad-id-token-hint", asked: true, title: "Signed out", out: true,
 		query: func(t *testing.T, l leaving) []string {
 			t.Helper()
 			return []string{"id_token_hint", forged(t, l.hint, "RS256"), "post_logout_redirect_uri", bye, "state", "s"}
 		},
 	},
 	{
-		module: "oidcc-rp-initiated-logout-modified-id-token-hint", title: "This request cannot be answered",
+		module: "oidcc-rp-initiated-logout-modified-id-token-hint", asked: true, title: "Signed out", out: true,
 		query: func(t *testing.T, l leaving) []string {
 			t.Helper()
 			return []string{"id_token_hint", forged(t, l.hint, "none"), "post_logout_redirect_uri", bye, "state", "s"}

@@ -89,7 +89,6 @@ func TestRefusedAtTheApplication(t *testing.T) {
 			{"unregistered request URI", "invalid_request_uri", func(q url.Values) { q.Set("request_uri", "https://example.org/r") }},
 			{"line feed in the scope", "invalid_scope", func(q url.Values) { q.Set("scope", "openid\r\nX: y") }},
 			{"nobody signed in", "login_required", func(q url.Values) { q.Set("prompt", "none") }},
-			{"forged hint", "invalid_request", func(q url.Values) { q.Set("id_token_hint", "eyJhbGciOiJub25lIn0.e30.") }},
 		} {
 			tr := a.begin()
 			u, _ := url.Parse(tr.url)

@@ -210,7 +210,7 @@ func (p *published) target(t *testing.T) *suite.Target {
 func runProfiles(t *testing.T, p *published) {
 	t.Helper()
 	target := p.target(t)
-	held(t, suite.Runner{Target: target, Workers: 4}, profiles.All())
+	held(t, suite.Runner{Target: target, Workers: 2}, profiles.All())
 	// Once more for what the printed configuration fills in page by page, the way
 	// the official suite does: one after another, or the person's oldest session
 	// would be ended for the newest.

@@ -18,6 +18,7 @@ import (
 // half, which forms are bound to as well, ends at every sign-in too.
 const (
 	txCookie = "gk_tx"
+	fxCookie = "gk_fx" // its forms half, once somebody has signed in: the release before knows the other alone
 	txLength = 43 // of a half: 32 random bytes in base64url
 )
 
@@ -87,20 +88,20 @@ func (m *Mux) SetLastingCookie(w http.ResponseWriter, name, value string, keep t
 // it is in the middle of: somebody has signed in, and the forms may be another's.
 func (m *Mux) RenewForms(w http.ResponseWriter, r *http.Request) {
 	browser, _, _ := strings.Cut(m.transaction(w, r), ".")
-	m.setTransaction(w, r, browser+"."+random())
+	m.setTransaction(w, r, browser, random())
 }
 
 // ForgetBrowser makes the forms and the requests this browser has open worthless:
 // somebody has signed out, and who comes next may be another.
 func (m *Mux) ForgetBrowser(w http.ResponseWriter, r *http.Request) {
-	m.setTransaction(w, r, random()+"."+random())
+	m.setTransaction(w, r, random(), random())
 }
 
 // Attempt tells one filled-in form of a browser from the next: it stays the same
 // however often the form is sent, and changes with RenewForms.
 func (m *Mux) Attempt(r *http.Request) []byte {
 	mac := hmac.New(sha256.New, m.cfg.FormKey[:])
-	mac.Write([]byte("attempt\x00" + m.Cookie(r, txCookie)))
+	mac.Write([]byte("attempt\x00" + m.sentTransaction(r)))
 	return mac.Sum(nil)
 }
 
@@ -110,19 +111,35 @@ func (m *Mux) transaction(w http.ResponseWriter, r *http.Request) string {
 	if rec != nil && rec.tx != "" {
 		return rec.tx
 	}
-	if tx := m.Cookie(r, txCookie); wellFormed(tx) {
+	if tx := m.sentTransaction(r); wellFormed(tx) {
 		return tx
 	}
-	tx := random() + "." + random()
-	m.setTransaction(w, r, tx)
-	return tx
+	return m.setTransaction(w, r, random(), "")
 }
 
-func (m *Mux) setTransaction(w http.ResponseWriter, r *http.Request, tx string) {
-	m.SetCookie(w, txCookie, tx)
+// sentTransaction is what the browser sent: its half, and that of its forms if there
+// is one.
+func (m *Mux) sentTransaction(r *http.Request) string {
+	browser, forms := m.Cookie(r, txCookie), m.Cookie(r, fxCookie)
+	if forms == "" {
+		return browser
+	}
+	return browser + "." + forms
+}
+
+func (m *Mux) setTransaction(w http.ResponseWriter, r *http.Request, browser, forms string) string {
+	tx := browser
+	if m.Cookie(r, txCookie) != browser {
+		m.SetCookie(w, txCookie, browser)
+	}
+	if forms != "" {
+		m.SetCookie(w, fxCookie, forms)
+		tx += "." + forms
+	}
 	if rec := recordFrom(r.Context()); rec != nil {
 		rec.tx = tx
 	}
+	return tx
 }
 
 func random() string {
@@ -176,7 +193,7 @@ func (m *Mux) formToken(_ *route, next Handler) Handler {
 		if err != nil {
 			return err
 		}
-		tx := m.Cookie(r, txCookie)
+		tx := m.sentTransaction(r)
 		token, err := base64.RawURLEncoding.DecodeString(values.Get("csrf"))
 		if err != nil || !wellFormed(tx) || !hmac.Equal(token, m.tokenOf(tx)) {
 			return &fault.Error{

@@ -91,13 +91,19 @@ func TestNobodyWaitsLongAtTheGate(t *testing.T) {
 		synctest.Wait()
 		go g.enter(context.Background(), ranksPrograms)
 		synctest.Wait()
-		if gone.Load() != 1 || len(g.lanes[ranksPrograms].waiting) != maxQueue {
-			t.Errorf("%d went, %d wait; want 1 and %d", gone.Load(), len(g.lanes[ranksPrograms].waiting), maxQueue)
+		g.mu.Lock()
+		waiting := len(g.lanes[ranksPrograms].waiting)
+		g.mu.Unlock()
+		if gone.Load() != 1 || waiting != maxQueue {
+			t.Errorf("%d went, %d wait; want 1 and %d", gone.Load(), waiting, maxQueue)
 		}
 		time.Sleep(time.Second)
 		left, leave := context.WithCancel(context.Background())
 		leave()
-		if g.enter(left, ranksPrograms) || g.busy != 1 {
+		in := g.enter(left, ranksPrograms)
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		if in || g.busy != 1 {
 			t.Errorf("who hung up was let in, or %d are at work", g.busy)
 		}
 	})
