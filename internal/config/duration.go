@@ -23,10 +23,10 @@ func Duration(text string) (time.Duration, error) {
 			continue
 		}
 		n, err := strconv.ParseUint(count, 10, 32)
-		if err != nil || n > uint64((math.MaxInt64-total)/unit.is) {
+		if err != nil || n > uint64((math.MaxInt64-total)/unit.is) { //nolint:gosec // G115: total is never negative
 			return 0, wrong
 		}
-		total += time.Duration(n) * unit.is //nolint:gosec // G115: bounded above
+		total += time.Duration(n) * unit.is
 		rest = after
 	}
 	if rest == "" && text != "" {
