@@ -45,8 +45,14 @@ func (r *consentRow) consent() (consent.Consent, error) {
 	return c, err
 }
 
-// Consent implements consent.Store.
+// Consent implements consent.Store. Within a transaction it holds the person, so that
+// two tabs that add to one consent wait for each other.
 func (d *DB) Consent(ctx context.Context, userID, clientID string) (consent.Consent, error) {
+	if d.dialect == postgres && d.unit(ctx) != nil {
+		if _, err := d.found(ctx, queryHoldUser, userID); err != nil {
+			return consent.Consent{}, err
+		}
+	}
 	var r consentRow
 	if err := d.one(ctx, queryConsent, []any{userID, clientID}, r.dest()...); err != nil {
 		return consent.Consent{}, missing(err, "consent", clientID)
