@@ -250,8 +250,8 @@ func hint(ctx context.Context, d *draft) *fault.Error {
 	switch {
 	case err != nil && !errors.Is(err, ErrInactive):
 		return fault.Of(err)
-	case err != nil || h.ClientID != d.client.ID: // nobody can check it any more, or it is another application's
-		return nil
+	case err != nil || h.ClientID != d.client.ID:
+		return nil //nolint:nilerr // nobody can check it any more, or it is another application's
 	}
 	d.req.HintSubject = or(h.Subject, nobody) // its subjects were others when it was made
 	return nil

@@ -323,7 +323,7 @@ func pkceOptOut(_ *Provider, c *Client) string {
 // plainThroughout refuses text that a terminal or a page would act upon, in whatever
 // member it stands: an operator will read it.
 func plainThroughout(_ *Provider, c *Client) string {
-	text, err := json.Marshal(c)
+	text, err := json.Marshal(c) //nolint:gosec // G117: the names of members, read here and kept nowhere
 	if err != nil {
 		return "A member is not well-formed JSON."
 	}

@@ -2,8 +2,6 @@ package storage_test
 
 import (
 	"context"
-	"errors"
-	"sync"
 	"testing"
 	"time"
 
@@ -12,17 +10,6 @@ import (
 	"github.com/gatekeeper-oidc/gatekeeper/identity"
 	"github.com/gatekeeper-oidc/gatekeeper/oauth2"
 )
-
-// together runs f n times at once and returns what went wrong.
-func together(n int, f func(i int) error) error {
-	errs := make([]error, n)
-	var all sync.WaitGroup
-	for i := range n {
-		all.Go(func() { errs[i] = f(i) })
-	}
-	all.Wait()
-	return errors.Join(errs...)
-}
 
 func TestTwoTabsAddToOneConsent(t *testing.T) {
 	t.Parallel()

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/gatekeeper-oidc/gatekeeper/internal/config"
 	"github.com/gatekeeper-oidc/gatekeeper/storage"
@@ -46,17 +47,10 @@ func serve(ctx context.Context, cfg *config.Config, w world) (err error) {
 	if err != nil {
 		return badConfig(err)
 	}
-	if words, ok := w.Stderr.(*logQueue); ok {
-		p.meter.Count("gatekeeper_log_lines_dropped_total", "Log lines nobody read in time.", func() float64 { return float64(words.dropped.Load()) })
-	}
+	p.countDropped(w)
 	s := &service{Doors: doors, Health: p.health(), Settle: cfg.DrainDelay, Drain: cfg.DrainTimeout, Log: p.log}
-	if s.Doors[0].Handler, err = p.public(tracer, s.Health); err != nil {
+	if err := p.hang(s, tracer); err != nil { //nolint:contextcheck // each request brings its own context
 		return err
-	}
-	if len(s.Doors) > 1 {
-		if s.Doors[1].Handler, err = p.management(s.Health); err != nil { //nolint:contextcheck // each request brings its own context
-			return err
-		}
 	}
 	told := p.started(begun)
 	p.warnManagement(ctx)
@@ -79,6 +73,22 @@ func serve(ctx context.Context, cfg *config.Config, w world) (err error) {
 	flushing, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
 	return errors.Join(err, flush(flushing))
+}
+
+// countDropped measures the log lines that nobody read in time.
+func (p *program) countDropped(w world) {
+	if words, ok := w.Stderr.(*logQueue); ok {
+		p.meter.Count("gatekeeper_log_lines_dropped_total", "Log lines nobody read in time.", func() float64 { return float64(words.dropped.Load()) })
+	}
+}
+
+// hang puts a handler behind each door.
+func (p *program) hang(s *service, tracer trace.TracerProvider) (err error) {
+	if s.Doors[0].Handler, err = p.public(tracer, s.Health); err != nil || len(s.Doors) == 1 {
+		return err
+	}
+	s.Doors[1].Handler, err = p.management(s.Health)
+	return err
 }
 
 // openSockets opens every socket before anything else is touched, so that a port

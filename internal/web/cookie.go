@@ -19,7 +19,7 @@ import (
 const (
 	txCookie = "gk_tx"
 	fxCookie = "gk_fx" // its forms half, once somebody has signed in: the release before knows the other alone
-	txLength = 43 // of a half: 32 random bytes in base64url
+	txLength = 43      // of a half: 32 random bytes in base64url
 )
 
 // SetCookie sets the cookie called name for the whole session of the browser:
