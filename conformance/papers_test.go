@@ -91,7 +91,7 @@ func TestWhatIsNamedIsDocumented(t *testing.T) {
 	metrics, _, _ = strings.Cut(metrics, "\n### ")
 	_, limits, _ := strings.Cut(operations, "## Rate limits")
 	limits, _, _ = strings.Cut(limits, "\n## ")
-	meter := read(t, "../internal/meter/meter.go") + read(t, "../cmd/gatekeeper/running.go")
+	meter := read(t, "../internal/meter/meter.go") + read(t, "../cmd/gatekeeper/running.go") + read(t, "../cmd/gatekeeper/leaning.go")
 	rows := regexp.MustCompile("(?m)^\\| `([a-z_.]+)")
 	for what, c := range map[string]struct {
 		code, names string // where the names are, and what they look like
