@@ -12,7 +12,7 @@ VULN    := $(TOOLS)/govulncheck
 STAT    := $(TOOLS)/benchstat
 RUNTIME := ./scripts/with-services.sh
 RACE    ?= -race
-TEST    := $(GO) test $(RACE) -shuffle=on -timeout 15m
+TEST    := $(GO) test $(RACE) -shuffle=on -timeout 40m
 
 .PHONY: help
 help: ## What there is to make
