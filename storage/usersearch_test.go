@@ -39,7 +39,11 @@ func TestASearchReadsAnIndex(t *testing.T) {
 		many(t, url, 20_000)
 		for _, terms := range [][]string{{"user1999"}, {"person"}, {"user1", "name19"}} {
 			whole := planOf(t, db, url, terms)
-			for _, bad := range []string{"Seq Scan", "SCAN ", "Sort", "TEMP B-TREE"} {
+			never := []string{"Seq Scan", "SCAN "}
+			if len(terms) == 1 { // of several, the rarest may be read first, and its few sorted
+				never = append(never, "Sort", "TEMP B-TREE")
+			}
+			for _, bad := range never {
 				if strings.Contains(whole, bad) {
 					t.Errorf("%v: the plan has %q:\n%s", terms, bad, whole)
 				}
